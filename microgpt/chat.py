@@ -1,0 +1,99 @@
+"""Chat messages -> prompt ids: the turn template, and which tokens go when a conversation outgrows the context.
+
+A turn is its role token, its content, `end_turn`; the prompt ends with the assistant token, so that the model
+speaks next. Contents are encoded one by one, apart from the template, and never become special tokens.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from microgpt.errors import InvalidRequest
+from microgpt.params import SamplingParams
+from microgpt.tokenizers import ChatTokens, Tokenizer
+
+MIN_BLOCK_SIZE = 8  # below this the template alone fills the context
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatPrompt:
+    """ids: what the model is given. full_ids: the whole conversation rendered. tokens_dropped: how many of those
+    the model does not see."""
+
+    ids: tuple[int, ...]
+    full_ids: tuple[int, ...]
+    tokens_dropped: int
+
+
+def chat_prompt(tokenizer: Tokenizer, block_size: int, messages: Sequence[Message]) -> ChatPrompt:
+    """The prompt for a reply to `messages`, shortened to three quarters of the context if need be.
+
+    Raises InvalidRequest for a model without chat tokens, or with a context too small for any turn.
+    """
+    if tokenizer.chat is None:
+        raise InvalidRequest("model was not trained with chat tokens")
+    if block_size < MIN_BLOCK_SIZE:
+        raise InvalidRequest(f"chat needs a model with block_size >= {MIN_BLOCK_SIZE}, this one has {block_size}")
+    turns = [render_turn(tokenizer, tokenizer.chat, message) for message in messages]
+    return _fit(turns, tokenizer.chat, tokenizer.bos, keep=block_size - block_size // 4)
+
+
+def chat_params(tokenizer: Tokenizer, prompt_length: int, block_size: int, **knobs: object) -> SamplingParams:
+    """Sampling for a reply: BOS and role tokens never come, `end_turn` ends the reply and does not come first.
+
+    max_tokens is block_size - prompt_length, by default and at most. Raises InvalidRequest for a bad knob.
+    """
+    if tokenizer.chat is None:
+        raise InvalidRequest("model was not trained with chat tokens")
+    room = block_size - prompt_length
+    asked = knobs.pop("max_tokens", None)
+    chat = tokenizer.chat
+    return SamplingParams(
+        max_tokens=room if not isinstance(asked, int) else min(asked, room),
+        min_tokens=1,
+        stop_token_ids=(chat.end_turn,),
+        suppress_token_ids=(tokenizer.bos, chat.user, chat.assistant),
+        **knobs,  # pyright: ignore[reportArgumentType]
+    )
+
+
+def render_turn(tokenizer: Tokenizer, chat: ChatTokens, message: Message) -> list[int]:
+    """Role token, content, end_turn."""
+    return [chat.role(message.role), *tokenizer.encode(message.content), chat.end_turn]
+
+
+def _fit(turns: list[list[int]], chat: ChatTokens, bos: int, keep: int) -> ChatPrompt:
+    """The newest turns that fit in `keep` tokens after a BOS; the last user turn survives, shortened if need be."""
+    full = [token for turn in turns for token in turn] + [chat.assistant]
+    if len(full) <= keep:
+        return ChatPrompt(tuple(full), tuple(full), 0)
+    first = len(full) - keep
+    start = full.index(chat.end_turn, first) + 1  # exists: the last turn ends two tokens before the end
+    prompt = [bos, *full[start:]]
+    user_turns = [i for i, turn in enumerate(turns) if turn[0] == chat.user]
+    if user_turns and sum(map(len, turns[: user_turns[-1]])) < start:
+        prompt = _shorten_last_user_turn(turns[user_turns[-1] :], chat, bos, keep)
+    return ChatPrompt(tuple(prompt), tuple(full), len(full) - (len(prompt) - 1))
+
+
+def _shorten_last_user_turn(turns: list[list[int]], chat: ChatTokens, bos: int, keep: int) -> list[int]:
+    """[BOS, user] + the end of the content of turns[0] + all after it; of the assistant turns after it, the oldest
+    go first until some of the content fits."""
+    content, later = turns[0][1:-1], turns[1:]
+    while later and _room(later, keep) < min(1, len(content)):
+        later = later[1:]
+    kept = content[max(0, len(content) - _room(later, keep)) :]
+    return [bos, chat.user, *kept, chat.end_turn, *(token for turn in later for token in turn), chat.assistant]
+
+
+def _room(later: list[list[int]], keep: int) -> int:
+    """How many content tokens fit beside BOS, user, end_turn, the later turns and the final assistant token."""
+    return keep - 4 - sum(map(len, later))

@@ -1,0 +1,1 @@
+"""Architectures: torch modules used for training, as the serving reference, and for GPUs."""

@@ -1,0 +1,59 @@
+"""Token ids -> text, piece by piece: characters are never split, and the pieces joined are the whole text."""
+
+import codecs
+from collections.abc import Iterable, Mapping
+
+from microgpt.tokenizers import Tokenizer
+
+# Unicode's White_Space property. Not str.strip()'s idea of it, which adds U+001C to U+001F.
+WHITE_SPACE = (
+    "\t\n\x0b\x0c\r \x85\xa0\u1680"
+    "\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+)
+
+
+class TextStream:
+    """Decodes the tokens of one sequence as they come.
+
+    Bytes that are not UTF-8 become U+FFFD; an incomplete character is held back until it is complete or flushed.
+    special_text: what special tokens look like (id -> text); absent ones are invisible.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, special_text: Mapping[int, str] | None = None):
+        self._tokenizer = tokenizer
+        self._special = {i: text.encode() for i, text in (special_text or {}).items()}
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def push(self, token_ids: Iterable[int]) -> str:
+        """The characters that these tokens complete."""
+        special, token_bytes = self._special, self._tokenizer.token_bytes
+        return self._decoder.decode(b"".join(special.get(i) or token_bytes(i) for i in token_ids))
+
+    def flush(self) -> str:
+        """What was held back, as U+FFFD; the stream has ended."""
+        return self._decoder.decode(b"", final=True)
+
+
+class TrimStream:
+    """Trims outer white space from a text that comes in pieces.
+
+    The pieces that come out, joined, equal the whole text stripped of WHITE_SPACE: what leads is dropped; a later
+    run is held until a visible character follows.
+    """
+
+    def __init__(self) -> None:
+        self._started = False
+        self._held = ""
+
+    def push(self, piece: str) -> str:
+        """The part of the text that is now certain."""
+        if not self._started:
+            piece = piece.lstrip(WHITE_SPACE)
+            self._started = bool(piece)
+        visible = piece.rstrip(WHITE_SPACE)
+        if not visible:
+            self._held += piece
+            return ""
+        out = self._held + visible
+        self._held = piece[len(visible) :]
+        return out

@@ -1,0 +1,142 @@
+"""Byte-level BPE in Hugging Face's tokenizer.json, with `<bos>` and, for chat, the three turn tokens in <>."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import tokenizers as hf
+
+from microgpt.tokenizers.base import SPECIAL_TOKENS, ChatTokens, Tokenizer, is_chat, special_token_problems
+
+FILE = "tokenizer.json"
+BOS = "<bos>"
+
+
+class BpeTokenizer:
+    """A byte-level BPE tokenizer; any text can be encoded, and content never becomes a special token."""
+
+    def __init__(self, tokenizer: hf.Tokenizer, chat: bool):
+        # Every load must set this again: it is not stored in tokenizer.json. With it, "<user>" typed by a user is
+        # six ordinary characters.
+        tokenizer.encode_special_tokens = True
+        self._hf = tokenizer
+        self.vocab_size: int = tokenizer.get_vocab_size(with_added_tokens=True)
+        added = tokenizer.get_added_tokens_decoder()
+        special = {token.content: i for i, token in added.items() if token.special}
+        self.bos = special[BOS]
+        self.chat = ChatTokens(*(special[f"<{name}>"] for name in SPECIAL_TOKENS)) if chat else None
+        self.special_ids = frozenset(special.values())
+        self._names = {i: token.content for i, token in added.items()}
+        self._bytes = _bytes_of_ids(tokenizer.get_vocab(with_added_tokens=True), self._names, self.special_ids)
+
+    def encode(self, text: str) -> list[int]:
+        return self._hf.encode(text, add_special_tokens=False).ids
+
+    def token_bytes(self, token_id: int) -> bytes:
+        return self._bytes.get(token_id, b"")
+
+    def token_name(self, token_id: int) -> str:
+        return self._names.get(token_id) or self.token_bytes(token_id).decode("utf-8", "replace")
+
+    def decode(self, token_ids: list[int] | tuple[int, ...]) -> str:
+        return b"".join(self.token_bytes(i) for i in token_ids).decode("utf-8", "replace")
+
+    def meta(self) -> dict[str, Any]:
+        return {"special_tokens": list(SPECIAL_TOKENS)} if self.chat else {}
+
+    def save(self, directory: Path) -> None:
+        (directory / FILE).write_text(self._hf.to_str(pretty=False), "utf-8")
+
+
+class BpeFormat:
+    """A tokenizer.json beside meta.json."""
+
+    def claims(self, directory: Path, meta: Mapping[str, Any]) -> bool:
+        return (directory / FILE).is_file()
+
+    def load(self, directory: Path, meta: Mapping[str, Any]) -> tuple[Tokenizer | None, list[str]]:
+        problems = special_token_problems(meta)
+        try:
+            text = (directory / FILE).read_text("utf-8")
+            kind = json.loads(text)
+        except (OSError, ValueError, RecursionError) as error:
+            return None, [*problems, f"{FILE}: not readable as JSON: {error}"]
+        try:
+            tokenizer = hf.Tokenizer.from_str(text)
+        except Exception as error:  # the library raises bare Exception for every kind of damage
+            return None, [*problems, f"{FILE}: not a tokenizer: {error}"]
+        problems += _format_problems(tokenizer, kind, is_chat(meta))
+        return (None, problems) if problems else (BpeTokenizer(tokenizer, is_chat(meta)), [])
+
+
+def _format_problems(tokenizer: hf.Tokenizer, parsed: Any, chat: bool) -> list[str]:
+    """What this project cannot serve: another model than byte-level BPE, missing special tokens, holes in the ids."""
+    problems = []
+    kind = (parsed.get("model") or {}).get("type", "BPE")
+    if kind != "BPE":
+        problems.append(f"{FILE}: model.type must be BPE, got {kind!r}")
+    if not _is_byte_level(parsed.get("pre_tokenizer")):
+        problems.append(
+            f"{FILE}: pre_tokenizer must be or contain ByteLevel, got {_type_of(parsed.get('pre_tokenizer'))}"
+        )
+    special = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
+    for name in (BOS, *(f"<{name}>" for name in SPECIAL_TOKENS if chat)):
+        if name not in special:
+            problems.append(f"{FILE}: special token {name} is missing from added_tokens")
+    ids = sorted(set(tokenizer.get_vocab(with_added_tokens=True).values()))
+    if ids != list(range(len(ids))):
+        problems.append(f"{FILE}: token ids must be 0 to {len(ids) - 1} without gaps, got a highest id of {ids[-1]}")
+    return problems
+
+
+def _is_byte_level(node: Any) -> bool:
+    if not isinstance(node, dict):
+        return False
+    return node.get("type") == "ByteLevel" or any(_is_byte_level(child) for child in node.get("pretokenizers") or [])
+
+
+def _type_of(node: Any) -> str:
+    return repr(node.get("type")) if isinstance(node, dict) else "none"
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """GPT-2's printable stand-in character for each byte, reversed: character -> byte."""
+    visible = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    alphabet = {chr(byte): byte for byte in visible}
+    hidden = (byte for byte in range(256) if byte not in set(visible))
+    alphabet.update({chr(256 + i): byte for i, byte in enumerate(hidden)})
+    return alphabet
+
+
+def _bytes_of_ids(vocab: Mapping[str, int], added: Mapping[int, str], special: frozenset[int]) -> dict[int, bytes]:
+    """Id -> UTF-8 bytes; special tokens are left out, other added tokens stand for their literal text."""
+    alphabet = _byte_alphabet()
+    table = {}
+    for piece, i in vocab.items():
+        if i in special:
+            continue
+        if i in added:
+            table[i] = piece.encode()
+        else:
+            table[i] = bytes(alphabet[char] for char in piece if char in alphabet)
+    return table
+
+
+def train_bpe(texts: Iterable[str], vocab_size: int, chat: bool) -> BpeTokenizer:
+    """A byte-level BPE tokenizer of at most `vocab_size` ids learned from `texts`; special tokens come first.
+
+    Fewer ids come out when the texts have fewer distinct merges to offer. Deterministic for the same texts.
+    """
+    special = [BOS, *(f"<{name}>" for name in SPECIAL_TOKENS if chat)]
+    tokenizer = hf.Tokenizer(hf.models.BPE())
+    tokenizer.pre_tokenizer = hf.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = hf.decoders.ByteLevel()
+    trainer = hf.trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=special,
+        initial_alphabet=hf.pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return BpeTokenizer(tokenizer, chat)
