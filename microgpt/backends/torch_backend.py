@@ -1,0 +1,223 @@
+"""The torch backend: reference, fallback, and the road to GPUs.
+
+It promises the same bits only at a fixed batch shape: BLAS picks its summation order by the number of rows.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from microgpt.backends.base import Burst, Feed
+from microgpt.checkpoint import Checkpoint
+from microgpt.errors import InvalidRequest, NumericalError
+from microgpt.models.gpt import GPT
+from microgpt.params import SamplingParams
+from microgpt.sampling import GENERATORS, Generator
+
+_DTYPES = {
+    "float32": torch.float32,
+    "float64": torch.float64,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+
+@dataclass(slots=True)
+class _Slot:
+    """Sampling state of the sequence in a slot."""
+
+    params: SamplingParams
+    generator: Generator
+    limit: int
+    num_sampled: int = 0
+
+
+@dataclass(slots=True)
+class _Row:
+    """A sequence's part of one step: the tokens to feed, and where."""
+
+    feed: int  # index of the burst's feed
+    slot: int
+    token_ids: Sequence[int]
+    start: int
+    sample: bool
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.token_ids)
+
+
+class TorchBackend:
+    """GPT with a KV cache of contiguous slots: two tensors (n_layer, num_slots, n_head, block_size, head_dim)."""
+
+    def __init__(self, checkpoint: Checkpoint, device: str, dtype: str, rng: str, max_slots: int, kv_bytes: int):
+        self.config = config = checkpoint.config
+        self.device = _pick_device(device)
+        self.dtype = dtype
+        self._new_generator = GENERATORS[rng]
+        self._model = GPT(config).to(self.device, _DTYPES[dtype]).requires_grad_(False).eval()
+        self._model.load_arrays({name: tensor.widened() for name, tensor in checkpoint.tensors.items()})
+        slot_bytes = 2 * config.n_layer * config.n_embd * config.block_size * _DTYPES[dtype].itemsize
+        self.num_slots = max(1, min(max_slots, kv_bytes // slot_bytes))
+        shape = (config.n_layer, self.num_slots, config.n_head, config.block_size, config.head_dim)
+        # Zeros, not empty: masked positions are still multiplied, by a weight of 0, and 0 * NaN would be NaN.
+        self._keys = torch.zeros(shape, dtype=_DTYPES[dtype], device=self.device)
+        self._values = torch.zeros(shape, dtype=_DTYPES[dtype], device=self.device)
+        self._slots: dict[int, _Slot] = {}
+
+    def open(self, slot: int, params: SamplingParams, limit: int) -> None:
+        self._slots[slot] = _Slot(params, self._new_generator(params.seed), limit)
+
+    @torch.inference_mode()
+    def burst(self, feeds: Sequence[Feed], max_steps: int, time_limit_s: float) -> list[Burst]:
+        deadline = time.monotonic() + time_limit_s
+        sampled: list[list[int]] = [[] for _ in feeds]
+        errors: dict[int, NumericalError] = {}
+        rows = [_Row(i, feed.slot, feed.token_ids, feed.start, feed.sample) for i, feed in enumerate(feeds)]
+        for step in range(max_steps):
+            tokens = self._step(rows)
+            going: list[_Row] = []
+            for row, token in zip(rows, tokens, strict=True):
+                if isinstance(token, NumericalError):
+                    errors[row.feed] = token
+                elif token is not None:
+                    sampled[row.feed].append(token)
+                    if self._goes_on(self._slots[row.slot], token):
+                        going.append(_Row(row.feed, row.slot, (token,), row.end, True))
+            rows = going
+            if not rows or step + 1 == max_steps or time.monotonic() >= deadline:
+                break
+        return [Burst(tuple(tokens), errors.get(i)) for i, tokens in enumerate(sampled)]
+
+    def _step(self, rows: list[_Row]) -> list[int | NumericalError | None]:
+        """Feed all rows; per row the sampled id, None if it does not sample, or what went wrong."""
+        x = self._forward(rows)  # (rows, C)
+        sampling = [i for i, row in enumerate(rows) if row.sample]
+        logits = self._model.lm_head(x[sampling]).double() if sampling else x.new_empty(0, self.config.vocab_size)
+        # A NaN anywhere in a sequence's cache reaches its last row, so checking that row finds it.
+        sound = torch.isfinite(x).all(dim=1)
+        sound[sampling] &= torch.isfinite(logits).all(dim=1)
+        results: list[int | NumericalError | None] = [None] * len(rows)
+        for i, token in zip(sampling, self._sample([rows[i] for i in sampling], logits), strict=True):
+            results[i] = token
+        for i in torch.nonzero(~sound).flatten().tolist():
+            results[i] = NumericalError("the model produced numbers that are not finite")
+            # They must not meet the slot's next owner, through an attention weight of 0.
+            self._keys[:, rows[i].slot].zero_()
+            self._values[:, rows[i].slot].zero_()
+        return results
+
+    def _goes_on(self, slot: _Slot, token: int) -> bool:
+        """Count a sampled token; whether another one may follow it."""
+        slot.num_sampled += 1
+        return token not in slot.params.stop_token_ids and slot.num_sampled < slot.limit
+
+    def _forward(self, rows: list[_Row]) -> Tensor:
+        """The final hidden state (rows, C) of each row's last token; K and V of all tokens are written."""
+        device = self.device
+        lengths = [len(row.token_ids) for row in rows]
+        ids = torch.tensor([t for row in rows for t in row.token_ids], device=device)
+        positions = torch.tensor([p for row in rows for p in range(row.start, row.end)], device=device)
+        slots = torch.tensor([row.slot for row in rows for _ in row.token_ids], device=device)
+        single = [i for i, length in enumerate(lengths) if length == 1]
+        offsets = [sum(lengths[:i]) for i in range(len(rows))]
+        decode = torch.tensor([offsets[i] for i in single], dtype=torch.long, device=device)
+        x = self._model.embed(ids, positions)  # (R, C), R = all tokens of all rows
+        for layer, block in enumerate(self._model.blocks()):
+            q, k, v = block.qkv(x)  # (R, H, D)
+            keys, values = self._keys[layer], self._values[layer]  # (slots, H, B, D)
+            keys[slots, :, positions] = k
+            values[slots, :, positions] = v
+            y = torch.empty_like(q)
+            if single:
+                y[decode] = _attend_decode(q[decode], keys, values, slots[decode], positions[decode])
+            for i, row in enumerate(rows):
+                if lengths[i] > 1:
+                    part = slice(offsets[i], offsets[i] + lengths[i])
+                    y[part] = _attend_chunk(q[part], keys[row.slot], values[row.slot], row.start)
+            x = block.finish(x, y.flatten(1))
+        last = [offset + length - 1 for offset, length in zip(offsets, lengths, strict=True)]
+        return x[torch.tensor(last, dtype=torch.long, device=device)]
+
+    def _sample(self, rows: list[_Row], z: Tensor) -> list[int]:
+        """The next id for each row from its float64 logits z (S, V), which are overwritten. As `sampling.reference`
+        does it, for all rows at once; a row that is not finite gets an arbitrary id."""
+        if not rows:
+            return []
+        states = [self._slots[row.slot] for row in rows]
+        for i, state in enumerate(states):
+            params = state.params
+            masked = params.suppress_token_ids
+            if state.num_sampled < params.min_tokens:
+                masked += params.stop_token_ids
+            if masked:
+                z[i, list(masked)] = -torch.inf
+        vocab = z.shape[1]
+        greedy = vocab - 1 - z.flip(1).argmax(dim=1)  # the highest id of equal maxima
+        temperatures = [state.params.temperature for state in states]
+        if not any(temperatures):
+            return greedy.tolist()
+        uniforms = [
+            state.generator.uniform(row.end) if state.params.temperature else 0.0
+            for row, state in zip(rows, states, strict=True)
+        ]
+        drawn = _draw(z, states, torch.tensor(uniforms, dtype=torch.float64, device=z.device))
+        return torch.where(torch.tensor([t == 0 for t in temperatures], device=z.device), greedy, drawn).tolist()
+
+
+def _draw(z: Tensor, states: list[_Slot], uniforms: Tensor) -> Tensor:
+    """Ids (S,) drawn from float64 logits (S, V) by inverting the cumulative distribution at `uniforms` (S,)."""
+    temperatures = [state.params.temperature or 1.0 for state in states]
+    scale = torch.tensor(temperatures, dtype=torch.float64, device=z.device)[:, None]
+    p = ((z - z.amax(dim=1, keepdim=True)) / scale).exp()  # the maximum first, so that no temperature overflows
+    filtered = [i for i, state in enumerate(states) if state.params.top_k or state.params.top_p < 1]
+    if filtered:
+        p[filtered] = _filter(z[filtered], p[filtered], [states[i].params for i in filtered])
+    running = p.cumsum(dim=1)
+    index = (running <= uniforms[:, None] * running[:, -1:]).sum(dim=1)  # the first whose running sum exceeds it
+    last_possible = p.shape[1] - 1 - (p.flip(1) > 0).int().argmax(dim=1)
+    return torch.minimum(index, last_possible)
+
+
+def _filter(z: Tensor, p: Tensor, params: list[SamplingParams]) -> Tensor:
+    """p (S, V) with what top_k and top_p exclude set to 0."""
+    V = z.shape[1]
+    # Of equal logits the higher id comes first, hence the flip before a stable sort.
+    order = V - 1 - z.flip(1).sort(dim=1, descending=True, stable=True).indices
+    ranked = p.gather(1, order)
+    top_k = torch.tensor([min(q.top_k, V) or V for q in params], device=z.device)[:, None]
+    top_p = torch.tensor([q.top_p for q in params], dtype=torch.float64, device=z.device)[:, None]
+    ranked = ranked.masked_fill(torch.arange(V, device=z.device) >= top_k, 0.0)
+    running = ranked.cumsum(dim=1)
+    before = F.pad(running[:, :-1], (1, 0))  # probability of everything likelier
+    ranked = ranked.masked_fill((before >= top_p * running[:, -1:]) & (top_p < 1), 0.0)
+    return torch.zeros_like(p).scatter(1, order, ranked)
+
+
+def _attend_decode(q: Tensor, keys: Tensor, values: Tensor, slots: Tensor, positions: Tensor) -> Tensor:
+    """Attention of one query per sequence: q (N, H, D) over each slot's positions 0..position -> (N, H, D)."""
+    length = int(positions.max()) + 1
+    k, v = keys[slots, :, :length], values[slots, :, :length]  # (N, H, L, D), copied
+    visible = torch.arange(length, device=q.device) <= positions[:, None]  # (N, L)
+    return F.scaled_dot_product_attention(q[:, :, None], k, v, attn_mask=visible[:, None, None]).squeeze(2)
+
+
+def _attend_chunk(q: Tensor, keys: Tensor, values: Tensor, start: int) -> Tensor:
+    """Attention of a prefill chunk: q (T, H, D) at positions start.. over one slot's keys (H, B, D) -> (T, H, D)."""
+    T = q.shape[0]
+    end = start + T
+    visible = torch.ones(T, end, dtype=torch.bool, device=q.device).tril(start)
+    y = F.scaled_dot_product_attention(q.transpose(0, 1), keys[:, :end], values[:, :end], attn_mask=visible)
+    return y.transpose(0, 1)
+
+
+def _pick_device(device: str) -> str:
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InvalidRequest("device must be available, got cuda: torch finds no CUDA device here")
+    return device

@@ -1,0 +1,133 @@
+"""EngineThread: one thread that owns an Engine, with a command queue into it and callbacks out of it."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+
+from microgpt.engine.engine import Engine
+from microgpt.errors import EngineFault, InvalidRequest, MicrogptError, Overloaded
+from microgpt.request import Event, Failed, GenerationRequest, TokenEvent
+
+
+class EngineThread:
+    """Builds an engine on a thread of its own and keeps it stepping.
+
+    max_queue: most sequences accepted and not finished, running or waiting. on_ready: the engine is built; on_events:
+    what happened in a step; on_fault: the engine could not be built, or broke. All three run on the engine thread and
+    must neither block nor raise. After a fault or `stop`, every live request has had its Failed event.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[], Engine],
+        *,
+        max_queue: int,
+        on_ready: Callable[[], None],
+        on_events: Callable[[list[Event]], None],
+        on_fault: Callable[[BaseException], None],
+    ):
+        self._build = build
+        self._max_queue = max_queue
+        self._on_ready, self._on_events, self._on_fault = on_ready, on_events, on_fault
+        self._engine: Engine | None = None
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._wake = threading.Condition()  # guards everything below
+        self._commands: deque[GenerationRequest | str] = deque()  # a request to add, or an id to cancel
+        self._live: set[str] = set()
+        self._refusal: str | None = "the engine is still loading"
+        self._stopping = False
+
+    @property
+    def engine(self) -> Engine | None:
+        """The engine once it is built, for what never changes in it: config, tokenizer, backend names, `check`."""
+        return self._engine
+
+    @property
+    def in_flight(self) -> int:
+        """Sequences accepted and not finished."""
+        return len(self._live)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def submit(self, requests: Sequence[GenerationRequest]) -> None:
+        """Accept all of `requests` or none. Callable from any thread, and never waits for a step.
+
+        Raises InvalidRequest, Overloaded when the queue has no room for all of them, EngineFault when there is no
+        engine to take them.
+        """
+        with self._wake:
+            if self._refusal is not None or self._engine is None:
+                raise EngineFault(self._refusal or "the engine is still loading")
+            ids = {request.id for request in requests}
+            if len(ids) < len(requests) or not self._live.isdisjoint(ids):
+                raise InvalidRequest("id must be unique among live requests")
+            for request in requests:
+                self._engine.check(request)
+            if len(self._live) + len(requests) > self._max_queue:
+                raise Overloaded(f"queue is full: {len(self._live)} of {self._max_queue} sequences are in work")
+            self._live |= ids
+            self._commands.extend(requests)
+            self._wake.notify()
+
+    def cancel(self, request_ids: Iterable[str]) -> None:
+        """End requests within a step; each still gets its terminal event. Unknown or finished ids are ignored."""
+        with self._wake:
+            self._commands.extend(request_id for request_id in request_ids if request_id in self._live)
+            self._wake.notify()
+
+    def stop(self) -> None:
+        """End the thread after the step it is in; requests that still live fail. Returns when it has ended."""
+        with self._wake:
+            self._stopping = True
+            self._refusal = "the server is shutting down"
+            self._wake.notify()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            engine = self._build()
+            with self._wake:
+                self._engine = engine
+                if not self._stopping:
+                    self._refusal = None
+            self._on_ready()
+            while self._take_commands(engine):
+                if events := engine.step():
+                    self._publish(events)
+            self._fail_all(EngineFault("the server is shutting down"))
+        except BaseException as error:  # whatever it is, nobody may wait forever
+            self._fail_all(error if isinstance(error, MicrogptError) else EngineFault("the engine failed"))
+            self._on_fault(error)
+
+    def _take_commands(self, engine: Engine) -> bool:
+        """Wait for work, pass all commands on to the engine; False when it is time to stop."""
+        with self._wake:
+            while not (self._commands or self._stopping or engine.has_work):
+                self._wake.wait()
+            if self._stopping:
+                return False
+            commands, self._commands = self._commands, deque()
+        for command in commands:
+            if isinstance(command, str):
+                engine.cancel(command)
+            else:
+                engine.add(command)
+        return True
+
+    def _publish(self, events: list[Event]) -> None:
+        ended = {event.request_id for event in events if not isinstance(event, TokenEvent)}
+        if ended:
+            with self._wake:
+                self._live -= ended
+        self._on_events(events)
+
+    def _fail_all(self, error: MicrogptError) -> None:
+        """Give every live request its terminal event, and refuse new ones from now on."""
+        with self._wake:
+            self._refusal = self._refusal or str(error)
+            live, self._live = self._live, set()
+            self._commands.clear()
+        if live:
+            self._on_events([Failed(request_id, error) for request_id in live])
