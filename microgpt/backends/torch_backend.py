@@ -18,6 +18,10 @@ from microgpt.models.gpt import GPT
 from microgpt.params import SamplingParams
 from microgpt.sampling import GENERATORS, Generator
 
+# Below this many parameters one thread computes: OpenMP's hand-offs gain 1.4x at best (2 cores, 180k parameters,
+# 64 sequences), and cost 20x as soon as another process, or our own HTTP loop, wants one of the cores.
+_ONE_THREAD_BELOW = 10_000_000
+
 _DTYPES = {
     "float32": torch.float32,
     "float64": torch.float64,
@@ -58,6 +62,8 @@ class TorchBackend:
         self.config = config = checkpoint.config
         self.device = _pick_device(device)
         self.dtype = dtype
+        if config.num_parameters < _ONE_THREAD_BELOW:
+            torch.set_num_threads(1)  # for the whole process: torch has no narrower switch
         self._new_generator = GENERATORS[rng]
         self._model = GPT(config).to(self.device, _DTYPES[dtype]).requires_grad_(False).eval()
         self._model.load_arrays({name: tensor.widened() for name, tensor in checkpoint.tensors.items()})

@@ -1,0 +1,230 @@
+"""The engine: continuous batching, exactly one terminal event, the same answer alone and in a crowd."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from microgpt import (
+    Checkpoint,
+    Engine,
+    Event,
+    Failed,
+    Finished,
+    FinishReason,
+    GenerationRequest,
+    InvalidRequest,
+    NumericalError,
+    SamplingParams,
+    TokenEvent,
+    build_engine,
+    load_checkpoint,
+)
+from microgpt.engine import scheduler
+from microgpt.models.gpt import GPT
+from microgpt.sampling import CounterGenerator, next_token
+
+
+@pytest.fixture
+def engine(tiny_checkpoint: Checkpoint) -> Engine:
+    # float64 leaves rounding no chance to tell batch shapes apart.
+    return build_engine(tiny_checkpoint, device="cpu", dtype="float64", max_slots=4)
+
+
+def drain(engine: Engine) -> list[Event]:
+    events: list[Event] = []
+    while engine.has_work:
+        events += engine.step()
+        check_invariants(engine)
+    return events
+
+
+def check_invariants(engine: Engine) -> None:
+    stats = engine.stats
+    assert stats.free_slots + stats.running == stats.num_slots
+
+
+def outputs(events: list[Event]) -> dict[str, list[int]]:
+    tokens: dict[str, list[int]] = {}
+    for event in events:
+        if isinstance(event, TokenEvent):
+            tokens.setdefault(event.request_id, []).extend(event.token_ids)
+    return tokens
+
+
+def oracle(checkpoint: Checkpoint, request: GenerationRequest) -> list[int]:
+    """Recompute the whole sequence for every token: no cache, no batch."""
+    model = GPT(checkpoint.config).double()
+    model.load_arrays({name: tensor.widened() for name, tensor in checkpoint.tensors.items()})
+    generator = CounterGenerator(request.params.seed)
+    ids, sampled = list(request.prompt_ids), []
+    room = checkpoint.config.block_size - len(ids) + 1
+    while len(sampled) < min(room, request.params.max_tokens or room):
+        with torch.no_grad():
+            logits = model(torch.tensor([ids]))[0, -1].numpy()
+        token = next_token(logits, request.params, len(sampled), lambda: generator.uniform(len(ids)))
+        ids.append(token)
+        sampled.append(token)
+        if token in request.params.stop_token_ids:
+            break
+    return sampled
+
+
+def random_request(rng: random.Random, checkpoint: Checkpoint, request_id: str) -> GenerationRequest:
+    block_size, vocab = checkpoint.config.block_size, checkpoint.config.vocab_size
+    prompt = tuple(rng.randrange(vocab) for _ in range(rng.choice([1, 2, 7, block_size - 1, block_size])))
+    params = SamplingParams(
+        temperature=rng.choice([0.0, 0.7, 1.5]),
+        top_k=rng.choice([0, 0, 3]),
+        top_p=rng.choice([1.0, 1.0, 0.8]),
+        seed=rng.randrange(2**64),
+        max_tokens=rng.choice([None, 1, 2, 9]),
+        min_tokens=rng.choice([0, 3]),
+        stop_token_ids=rng.choice([(), (2, 5)]),
+        suppress_token_ids=rng.choice([(), (0, 1)]),
+    )
+    return GenerationRequest(request_id, prompt, params)
+
+
+@pytest.mark.parametrize("prefill_tokens", [512, 5])
+def test_answers_equal_recomputation_in_any_crowd(
+    engine: Engine, tiny_checkpoint: Checkpoint, prefill_tokens: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "PREFILL_TOKENS", prefill_tokens)
+    rng = random.Random(1)
+    requests = [random_request(rng, tiny_checkpoint, f"r{i}") for i in range(60)]
+    waiting, events = list(requests), []
+    while waiting or engine.has_work:
+        for _ in range(rng.choice([0, 0, 1, 5])):
+            if waiting:
+                engine.add(waiting.pop())
+        events += engine.step()
+        check_invariants(engine)
+    got = outputs(events)
+    for request in requests:
+        assert got[request.id] == oracle(tiny_checkpoint, request), request
+
+
+def test_every_request_ends_exactly_once_with_truthful_counts(engine: Engine, tiny_checkpoint: Checkpoint) -> None:
+    rng = random.Random(2)
+    live: dict[str, GenerationRequest] = {}
+    requests: dict[str, GenerationRequest] = {}
+    ended: dict[str, Finished] = {}
+    tokens: dict[str, int] = {}
+    for step in range(400):
+        if step < 300:
+            request = random_request(rng, tiny_checkpoint, f"r{step}")
+            requests[request.id] = live[request.id] = request
+            engine.add(request)
+        for request_id in rng.sample(sorted(live), min(len(live), rng.choice([0, 0, 1, 3]))):
+            engine.cancel(request_id)
+            engine.cancel(request_id)
+        for event in engine.step():
+            assert event.request_id not in ended, "an event after the end"
+            if isinstance(event, TokenEvent):
+                assert event.token_ids
+                tokens[event.request_id] = tokens.get(event.request_id, 0) + len(event.token_ids)
+            else:
+                assert isinstance(event, Finished)
+                ended[event.request_id] = event
+                live.pop(event.request_id)
+        check_invariants(engine)
+    drained = drain(engine)
+    ended |= {event.request_id: event for event in drained if isinstance(event, Finished)}
+    for event in drained:
+        if isinstance(event, TokenEvent):
+            tokens[event.request_id] = tokens.get(event.request_id, 0) + len(event.token_ids)
+    assert ended.keys() == requests.keys()
+    assert {event.reason for event in ended.values()} == set(FinishReason)
+    for request_id, event in ended.items():
+        assert event.usage.prompt_tokens == len(requests[request_id].prompt_ids)
+        assert event.usage.completion_tokens == tokens.get(request_id, 0)
+    assert engine.stats.running == engine.stats.waiting == 0
+    assert not engine.has_work
+    assert engine.step() == []
+
+
+def test_first_come_first_served(engine: Engine) -> None:
+    for i in range(12):
+        engine.add(GenerationRequest(f"r{i}", (1,), SamplingParams(max_tokens=3, seed=i)))
+    ends = [event.request_id for event in drain(engine) if isinstance(event, Finished)]
+    assert ends == [f"r{i}" for i in range(12)]
+
+
+def test_sampling_goes_on_to_the_last_position(engine: Engine) -> None:
+    engine.add(GenerationRequest("full", (1,) * 32, SamplingParams()))
+    engine.add(GenerationRequest("one", (1,), SamplingParams()))
+    usage = {event.request_id: event for event in drain(engine) if isinstance(event, Finished)}
+    assert usage["full"].usage.completion_tokens == 1
+    assert usage["one"].usage.completion_tokens == 32
+    assert usage["one"].reason is FinishReason.LENGTH
+
+
+def test_text_of_events_is_the_decoding_of_their_tokens(engine: Engine) -> None:
+    end_turn = 11
+    request = GenerationRequest("a", (1,), SamplingParams(seed=5, temperature=2.0), special_text={end_turn: "\n"})
+    engine.add(request)
+    events = drain(engine)
+    ids = outputs(events)["a"]
+    assert end_turn in ids
+    want = "".join("\n" if i == end_turn else engine.tokenizer.token_bytes(i).decode() for i in ids)
+    assert "".join(event.text for event in events if isinstance(event, TokenEvent)) == want
+
+
+@pytest.mark.parametrize(
+    ("prompt", "params", "message"),
+    [
+        ((), SamplingParams(), "prompt length must be in [1, 32], got 0"),
+        ((1,) * 33, SamplingParams(), "prompt length must be in [1, 32], got 33"),
+        ((1, 14), SamplingParams(), "prompt_ids must be in [0, 14), got 14"),
+        ((-1,), SamplingParams(), "prompt_ids must be in [0, 14), got -1"),
+        ((1,), SamplingParams(stop_token_ids=(99,)), "stop_token_ids must be in [0, 14), got 99"),
+        ((1,), SamplingParams(suppress_token_ids=tuple(range(14))), "no token is left to sample"),
+    ],
+)
+def test_requests_that_can_never_run_are_refused(
+    engine: Engine, prompt: tuple[int, ...], params: SamplingParams, message: str
+) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        engine.add(GenerationRequest("a", prompt, params))
+    assert message in str(caught.value)
+    assert not engine.has_work
+
+
+def test_a_live_id_is_refused_and_a_finished_one_is_free_again(engine: Engine) -> None:
+    request = GenerationRequest("a", (1,), SamplingParams(max_tokens=2))
+    engine.add(request)
+    with pytest.raises(InvalidRequest, match="id must be unique"):
+        engine.add(request)
+    drain(engine)
+    engine.add(request)
+    assert len(outputs(drain(engine))["a"]) == 2
+
+
+def test_numbers_that_are_not_finite_fail_one_sequence_and_spare_the_rest(make_model: Callable[..., Path]) -> None:
+    checkpoint = load_checkpoint(make_model())
+    poisoned = dict(checkpoint.tensors)
+    wte = checkpoint.tensors["wte"].bits.copy()
+    wte[3] = np.nan
+    poisoned["wte"] = type(checkpoint.tensors["wte"])("F32", wte)
+    bad = Checkpoint(checkpoint.path, checkpoint.config, poisoned, checkpoint.tokenizer, checkpoint.meta)
+    params = SamplingParams(suppress_token_ids=(3,), seed=4)
+
+    def answers(model: Checkpoint, with_poison: bool) -> list[Event]:
+        engine = build_engine(model, device="cpu", max_slots=2)
+        for i in range(6):
+            if with_poison:
+                engine.add(GenerationRequest(f"bad{i}", (1, 3, 2), params))
+            engine.add(GenerationRequest(f"good{i}", (1, 2), params))
+        return drain(engine)
+
+    events = answers(bad, with_poison=True)
+    failed = [event for event in events if isinstance(event, Failed)]
+    assert sorted(event.request_id for event in failed) == [f"bad{i}" for i in range(6)]
+    assert all(isinstance(event.error, NumericalError) for event in failed)
+    got, want = outputs(events), outputs(answers(checkpoint, with_poison=False))
+    assert got == want
+    assert all(np.isfinite(len(ids)) and len(ids) == 31 for ids in got.values())

@@ -1,0 +1,166 @@
+"""EngineThread: everything accepted ends once, whatever stops, breaks or floods it."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from microgpt import (
+    Checkpoint,
+    Engine,
+    EngineFault,
+    EngineThread,
+    Event,
+    Failed,
+    Finished,
+    FinishReason,
+    GenerationRequest,
+    InvalidRequest,
+    Overloaded,
+    SamplingParams,
+    TokenEvent,
+    build_engine,
+)
+
+
+class Recorder:
+    """Collects what the thread reports."""
+
+    def __init__(self, build: Callable[[], Engine], max_queue: int = 1000):
+        self.ready = threading.Event()
+        self.events: list[Event] = []
+        self.faults: list[BaseException] = []
+        self.changed = threading.Condition()
+        self.thread = EngineThread(
+            build, max_queue=max_queue, on_ready=self.ready.set, on_events=self._take, on_fault=self.faults.append
+        )
+
+    def _take(self, events: list[Event]) -> None:
+        with self.changed:
+            self.events += events
+            self.changed.notify_all()
+
+    def ends(self) -> dict[str, Event]:
+        ends = [event for event in self.events if not isinstance(event, TokenEvent)]
+        by_id = {event.request_id: event for event in ends}
+        assert len(by_id) == len(ends), "more than one terminal event"
+        return by_id
+
+    def wait_for_ends(self, count: int) -> dict[str, Event]:
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.ends()) >= count, timeout=30)
+        return self.ends()
+
+
+@pytest.fixture
+def recorder(tiny_checkpoint: Checkpoint):
+    recorder = Recorder(lambda: build_engine(tiny_checkpoint, device="cpu", max_slots=4))
+    recorder.thread.start()
+    assert recorder.ready.wait(30)
+    yield recorder
+    recorder.thread.stop()
+
+
+def requests(count: int, first: int = 0, **knobs: int) -> list[GenerationRequest]:
+    return [
+        GenerationRequest(f"r{i}", (1, 2), SamplingParams(seed=i, **knobs))  # pyright: ignore
+        for i in range(first, first + count)
+    ]
+
+
+def test_submitted_from_many_threads_all_end_once(recorder: Recorder) -> None:
+    def client(first: int) -> None:
+        for i in range(20):
+            recorder.thread.submit(requests(1, first + i, max_tokens=5))
+
+    clients = [threading.Thread(target=client, args=(k * 100,)) for k in range(8)]
+    for thread in clients:
+        thread.start()
+    for thread in clients:
+        thread.join()
+    ends = recorder.wait_for_ends(160)
+    assert all(isinstance(event, Finished) and event.reason is FinishReason.LENGTH for event in ends.values())
+    assert recorder.thread.in_flight == 0
+
+
+def test_cancelled_requests_end_as_cancelled(recorder: Recorder) -> None:
+    recorder.thread.submit(requests(30))
+    recorder.thread.cancel([f"r{i}" for i in range(30)] + ["unknown"])
+    ends = recorder.wait_for_ends(30)
+    reasons = {event.reason for event in ends.values() if isinstance(event, Finished)}
+    assert FinishReason.CANCELLED in reasons
+
+
+def test_a_group_is_accepted_whole_or_not_at_all(tiny_checkpoint: Checkpoint) -> None:
+    recorder = Recorder(lambda: build_engine(tiny_checkpoint, device="cpu"), max_queue=10)
+    recorder.thread.start()
+    assert recorder.ready.wait(30)
+    with pytest.raises(Overloaded, match="queue is full"):
+        recorder.thread.submit(requests(11))
+    with pytest.raises(InvalidRequest):
+        recorder.thread.submit([*requests(3), GenerationRequest("bad", (999,), SamplingParams())])
+    with pytest.raises(InvalidRequest, match="unique"):
+        recorder.thread.submit([*requests(1), *requests(1)])
+    assert recorder.thread.in_flight == 0
+    recorder.thread.submit(requests(10))
+    assert set(recorder.wait_for_ends(10)) == {f"r{i}" for i in range(10)}
+    recorder.thread.submit(requests(10, max_tokens=1))
+    recorder.thread.stop()
+
+
+def test_stop_fails_what_is_left_and_refuses_the_rest(tiny_checkpoint: Checkpoint) -> None:
+    recorder = Recorder(lambda: build_engine(tiny_checkpoint, device="cpu", max_slots=1))
+    recorder.thread.start()
+    assert recorder.ready.wait(30)
+    recorder.thread.submit(requests(200))
+    recorder.thread.stop()
+    ends = recorder.ends()
+    assert len(ends) == 200
+    assert any(isinstance(event, Failed) and isinstance(event.error, EngineFault) for event in ends.values())
+    with pytest.raises(EngineFault, match="shutting down"):
+        recorder.thread.submit(requests(1))
+    assert recorder.faults == []
+
+
+def test_a_fault_in_a_step_fails_every_request_once(tiny_checkpoint: Checkpoint) -> None:
+    def build() -> Engine:
+        engine = build_engine(tiny_checkpoint, device="cpu", max_slots=2)
+        steps = iter(range(3))
+        step = engine.step
+
+        def breaking_step() -> list[Event]:
+            if next(steps, None) is None:
+                raise RuntimeError("planted")
+            return step()
+
+        engine.step = breaking_step
+        return engine
+
+    recorder = Recorder(build)
+    recorder.thread.start()
+    assert recorder.ready.wait(30)
+    recorder.thread.submit(requests(50))
+    ends = recorder.wait_for_ends(50)
+    failed = [event for event in ends.values() if isinstance(event, Failed)]
+    assert failed
+    assert all(str(event.error) == "the engine failed" for event in failed)
+    deadline = time.monotonic() + 10
+    while not recorder.faults and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert str(recorder.faults[0]) == "planted"
+    with pytest.raises(EngineFault, match="the engine failed"):
+        recorder.thread.submit(requests(1))
+    recorder.thread.stop()
+
+
+def test_an_engine_that_cannot_be_built_is_a_fault() -> None:
+    def build() -> Engine:
+        raise InvalidRequest("device must be available, got cuda")
+
+    recorder = Recorder(build)
+    with pytest.raises(EngineFault, match="still loading"):
+        recorder.thread.submit(requests(1))
+    recorder.thread.start()
+    recorder.thread.stop()
+    assert str(recorder.faults[0]) == "device must be available, got cuda"

@@ -1,0 +1,58 @@
+"""Text from tokens: pieces joined equal the whole, whatever the cuts."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt.text_stream import WHITE_SPACE, TextStream, TrimStream
+from microgpt.tokenizers import BpeTokenizer, train_bpe
+
+TOKENIZER: BpeTokenizer = train_bpe(["héllo wörld 🙂 日本語"], 270, chat=True)
+IDS = st.lists(st.integers(0, TOKENIZER.vocab_size - 1), max_size=60)
+
+
+def cut(items: list[int] | str, cuts: list[int]) -> list:
+    places = [0, *sorted(c % (len(items) + 1) for c in cuts), len(items)]
+    return [items[a:b] for a, b in pairwise(places)]
+
+
+@given(IDS, st.lists(st.integers(0, 100), max_size=20))
+def test_pieces_joined_equal_the_decoding_of_all_tokens(ids: list[int], cuts: list[int]) -> None:
+    stream = TextStream(TOKENIZER)
+    pieces = [stream.push(part) for part in cut(ids, cuts)]
+    assert "".join(pieces) + stream.flush() == TOKENIZER.decode(ids)
+
+
+@given(st.text(max_size=30))
+def test_characters_are_never_split(text: str) -> None:
+    stream = TextStream(TOKENIZER)
+    pieces = [stream.push([token]) for token in TOKENIZER.encode(text)]
+    assert "".join(pieces) == text
+    assert stream.flush() == ""
+
+
+def test_special_tokens_show_only_as_asked() -> None:
+    assert TOKENIZER.chat is not None
+    ids = [TOKENIZER.bos, *TOKENIZER.encode("hello"), TOKENIZER.chat.end_turn, *TOKENIZER.encode("world")]
+    assert TextStream(TOKENIZER).push(ids) == "helloworld"
+    assert TextStream(TOKENIZER, {TOKENIZER.chat.end_turn: "\n"}).push(ids) == "hello\nworld"
+
+
+WHITE = st.sampled_from(WHITE_SPACE)
+TEXT = st.lists(st.one_of(WHITE, st.sampled_from("ab\x1c\u200b\ufeff🙂")), max_size=40).map("".join)
+
+
+@given(TEXT, st.lists(st.integers(0, 100), max_size=20))
+def test_trimmed_pieces_joined_equal_the_stripped_text(text: str, cuts: list[int]) -> None:
+    stream = TrimStream()
+    pieces = [stream.push(piece) for piece in cut(text, cuts)]
+    assert "".join(pieces) == text.strip(WHITE_SPACE)
+    assert all(not piece or piece[-1] not in WHITE_SPACE for piece in pieces)
+
+
+def test_white_space_is_unicode_white_space_and_not_str_strip() -> None:
+    # The White_Space property of the Unicode Character Database has 25 members.
+    assert len(set(WHITE_SPACE)) == 25
+    assert "\x1c" not in WHITE_SPACE
+    assert all(char.isspace() for char in WHITE_SPACE)
