@@ -1,0 +1,136 @@
+"""TrainSettings: every choice of a training run, checked, with defaults that depend on the kind of data."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from microgpt.errors import DataError
+
+DTYPES = ("float32", "bfloat16", "float64")
+DEVICES = ("auto", "cpu", "cuda")
+
+# What None means, by kind of data. The plain model is for short lines such as names: a good one in about a minute
+# on two cores. The chat model is about 3 million parameters, half an hour on two cores with bfloat16.
+PLAIN_DEFAULTS: Mapping[str, Any] = {
+    "tokenizer": "char", "n_embd": 64, "n_head": 4, "n_layer": 2,
+    "batch_size": 64, "steps": 3000, "lr": 3e-3, "warmup_steps": 100,
+}  # fmt: skip
+CHAT_DEFAULTS: Mapping[str, Any] = {
+    "tokenizer": "bpe", "n_embd": 192, "n_head": 6, "n_layer": 6, "block_size": 512,
+    "batch_size": 32, "steps": 5000, "lr": 2e-3, "warmup_steps": 200,
+}  # fmt: skip
+BPE_VOCAB_SIZE = 1024
+MAX_AUTO_BLOCK_SIZE = 256
+
+# Where a run's results go or how often they are written: free to change when a run is resumed.
+_NOT_BINDING = frozenset({"input", "output", "checkpoint_every", "threads", "half", "keep_state"})
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """The choices of a run. None means: decided by `completed`, from the kind of data or from the data."""
+
+    input: tuple[Path, ...]
+    output: Path
+    chat: bool = False
+    tokenizer: str | None = None
+    vocab_size: int | None = None
+    n_embd: int | None = None
+    n_head: int | None = None
+    n_layer: int | None = None
+    block_size: int | None = None
+    batch_size: int | None = None
+    steps: int | None = None
+    lr: float | None = None
+    warmup_steps: int | None = None
+    weight_decay: float = 0.1
+    clip: float = 1.0
+    seed: int = 0
+    dtype: str = "float32"
+    device: str = "auto"
+    threads: int | None = None
+    loss_on: str = "all"
+    skip_long: bool = False
+    held_out: float = 0.05
+    eval_every: int | None = None
+    checkpoint_every: int | None = None
+    half: bool = False
+    keep_state: bool = False
+
+    def completed(self) -> "TrainSettings":
+        """These settings with every default filled in, except those that the data decides (block_size of plain text).
+
+        Raises DataError naming the first setting that cannot be used.
+        """
+        defaults = dict(CHAT_DEFAULTS if self.chat else PLAIN_DEFAULTS)
+        filled = replace(
+            self, **{name: value for name, value in defaults.items() if getattr(self, name) is None}
+        )
+        if filled.tokenizer == "bpe" and filled.vocab_size is None:
+            filled = replace(filled, vocab_size=BPE_VOCAB_SIZE)
+        assert filled.steps is not None and filled.warmup_steps is not None
+        if self.warmup_steps is None:  # a short trial run still warms up and decays
+            filled = replace(filled, warmup_steps=min(filled.warmup_steps, filled.steps // 10))
+        if filled.eval_every is None:
+            filled = replace(filled, eval_every=max(1, filled.steps // 20))
+        filled._check()
+        return filled
+
+    def _check(self) -> None:
+        for name, low in _AT_LEAST.items():
+            value = getattr(self, name)
+            if value is not None and not value >= low:
+                raise DataError(f"{name} must be >= {low}, got {value}")
+        for name in ("lr", "clip"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise DataError(f"{name} must be > 0, got {value}")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise DataError(f"{name} must be {' or '.join(choices)}, got {getattr(self, name)}")
+        if not 0 <= self.held_out < 1:
+            raise DataError(f"held_out must be in [0, 1), got {self.held_out}")
+        if not 0 <= self.seed < 2**63:
+            raise DataError(f"seed must be in [0, 2^63), got {self.seed}")
+        assert self.n_embd and self.n_head and self.steps is not None and self.warmup_steps is not None
+        if self.n_embd % self.n_head:
+            raise DataError(
+                f"n_embd must be a multiple of n_head, got n_embd {self.n_embd} and n_head {self.n_head}"
+            )
+        if self.warmup_steps > self.steps:
+            raise DataError(f"warmup_steps must be <= steps ({self.steps}), got {self.warmup_steps}")
+        if self.tokenizer == "char" and self.vocab_size is not None:
+            raise DataError(
+                "vocab_size is for the bpe tokenizer; a char model has one id per character of the data"
+            )
+        if self.loss_on == "assistant" and not self.chat:
+            raise DataError("loss_on must be all for plain text, got assistant (it needs --chat)")
+
+    def to_json(self) -> dict[str, Any]:
+        """All settings as JSON values; files by name alone, so that no machine's paths end up in a model directory."""
+        values = asdict(self)
+        del values["output"]
+        return values | {"input": [path.name for path in self.input]}
+
+    def changes_from(self, saved: Mapping[str, Any]) -> list[str]:
+        """One sentence for each setting that binds a resumed run and differs from `saved` (a `to_json`)."""
+        now = self.to_json()
+        return [
+            f"{name} was {saved.get(name)}, now {now[name]}"
+            for name in (field.name for field in fields(self))
+            if name not in _NOT_BINDING and now[name] != saved.get(name)
+        ]
+
+
+_AT_LEAST = {
+    "vocab_size": 261, "n_embd": 1, "n_head": 1, "n_layer": 1, "block_size": 2, "batch_size": 1, "steps": 1,
+    "warmup_steps": 0, "weight_decay": 0, "threads": 1, "eval_every": 1, "checkpoint_every": 1,
+}  # fmt: skip
+_CHOICES = {
+    "tokenizer": ("char", "bpe"),
+    "dtype": DTYPES,
+    "device": DEVICES,
+    "loss_on": ("all", "assistant"),
+}
