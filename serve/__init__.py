@@ -1,0 +1,1 @@
+"""microgpt over HTTP: `python -m serve`. JSON in, one canonical request, events back."""

@@ -1,0 +1,214 @@
+"""`python -m serve`: load the checkpoint, listen, build the engine, serve until a signal, finish what was accepted.
+
+Exit codes: 0 after SIGTERM or SIGINT, 1 if the server cannot start, 2 for bad settings.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator, Sequence
+
+import uvicorn
+
+from microgpt import Checkpoint, CheckpointError, MicrogptError, build_engine, load_checkpoint
+from serve.access import configure_logging
+from serve.app import build_app, model_card
+from serve.engine_client import EngineClient
+from serve.limits import RateLimiter, describe_rate
+from serve.service import Service
+from serve.settings import Settings, SettingsError, load_settings
+
+logger = logging.getLogger("serve")
+
+LINGER_S = 1.0  # most that open connections live on after the last answer, so that their next request gets a 503
+FLUSH_S = 5.0  # most that clients may take to read the ends of their answers
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code."""
+    try:
+        settings = load_settings(sys.argv[1:] if argv is None else argv)
+        limiter = RateLimiter(settings.rate_limit, settings.rate_burst, settings.trusted_proxies)
+    except (SettingsError, ValueError) as error:
+        return _refuse(str(error), 2)
+    configure_logging(settings.log_format)
+    try:
+        checkpoint = load_checkpoint(settings.model_dir)
+    except CheckpointError as error:
+        return _refuse(str(error), 1)
+    try:
+        listener = _listen(settings.host, settings.port)
+    except OSError as error:
+        return _refuse(f"cannot listen on {settings.host} port {settings.port}: {error.strerror or error}", 1)
+    with contextlib.closing(listener), asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(_serve(settings, checkpoint, limiter, listener))
+
+
+async def _serve(settings: Settings, checkpoint: Checkpoint, limiter: RateLimiter, listener: socket.socket) -> int:
+    """Serve on `listener` until a signal or until the engine cannot be built; the exit code."""
+    client = EngineClient(
+        lambda: build_engine(checkpoint, device=settings.device, dtype=settings.dtype, rng=settings.rng),
+        max_queue=settings.max_queue,
+    )
+    service = Service(checkpoint, client)
+    stopping = _stop_on_signals()
+    server = _Server(_uvicorn_config(build_app(settings, service, limiter)))
+    url = _url(listener)
+    print(f"loading {settings.model_dir}, listening on {url}", flush=True)
+    client.start()
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    built, stopped = asyncio.create_task(client.built()), asyncio.create_task(stopping.wait())
+    await asyncio.wait((built, stopped, serving), return_when=asyncio.FIRST_COMPLETED)
+    code = 0
+    if built.done():
+        if (error := built.exception()) is None:
+            print(_banner(settings, service, url), flush=True)
+            await asyncio.wait((stopped, serving), return_when=asyncio.FIRST_COMPLETED)
+        else:
+            # What microgpt raises on purpose says what to do; anything else needs its traceback.
+            code = _refuse(f"cannot build the engine: {error}", 1)
+            if not isinstance(error, MicrogptError):
+                logger.error("building the engine failed", exc_info=error)
+    await _drain(server, service, listener, settings.shutdown_grace_s)
+    await serving
+    built.cancel()
+    stopped.cancel()
+    if not built.done():  # the engine's thread is deep inside imports: nothing to wait for, nothing to lose
+        sys.stdout.flush()
+        os._exit(code)
+    return code
+
+
+async def _drain(server: "_Server", service: Service, listener: socket.socket, grace_s: float) -> None:
+    """Finish accepted requests, refusing new ones; then close everything."""
+    service.draining = True
+    try:
+        async with asyncio.timeout(grace_s):
+            await service.idle()
+    except TimeoutError:
+        logger.warning("requests still running after %g s of grace were given up", grace_s)
+    await service.client.stop()  # what still runs ends with an error, which is sent below
+    if server.started:
+        await server.stop_listening(listener)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_S):
+            while server.server_state.connections:
+                await asyncio.sleep(0.02)
+    server.should_exit = True
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, with signals left to us: its own handling ends the process by the signal, not with exit code 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def stop_listening(self, listener: socket.socket) -> None:
+        """New connections are refused from now on; the open ones live on, those not yet taken included.
+
+        Closing resets whatever waits in the kernel's queue, a dozen connections under load, so it is emptied first.
+        """
+        taken = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                taken.append(listener.accept()[0])
+        for server in self.servers:
+            server.close()
+        config, state = self.config, self.server_state
+        for connection in taken:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: config.http_protocol_class(config=config, server_state=state, app_state={}),  # pyright: ignore
+                connection,
+            )
+
+
+def _uvicorn_config(app: object) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # pyright: ignore[reportArgumentType]
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,  # ours has ids, tokens and durations
+        proxy_headers=False,  # who the client is, is for the rate limiter to say
+        server_header=False,
+        timeout_graceful_shutdown=int(FLUSH_S),
+    )
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where there is one, as uvicorn chooses it."""
+    return uvicorn.Config("", loop="auto", log_config=None).get_loop_factory()
+
+
+def _stop_on_signals() -> asyncio.Event:
+    """An event that the first SIGTERM or SIGINT sets; a second one ends the process at once."""
+    stopping = asyncio.Event()
+
+    def stop(signal_number: int) -> None:
+        if stopping.is_set():
+            os._exit(128 + signal_number)
+        logger.info("%s: finishing what was accepted", signal.Signals(signal_number).name)
+        stopping.set()
+
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signal_number, stop, signal_number)
+    return stopping
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A bound socket on the first address of `host`. Raises OSError."""
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(2048)  # now: with SO_REUSEADDR two servers could bind, but only one can listen
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _banner(settings: Settings, service: Service, url: str) -> str:
+    """The model card, where it runs, the limits, and a line to paste."""
+    card, engine = model_card(service), service.client.engine
+    assert engine is not None
+    backend = engine.backend
+    rate = "off"
+    if settings.rate_limit is not None:
+        rate = f"{describe_rate(*settings.rate_limit)} per client, burst {settings.rate_burst}"
+    path, body = "/microgpt/v1/generate", '{"num_samples": 5}'
+    if card.chat:
+        path, body = "/microgpt/v1/chat", '{"messages": [{"role": "user", "content": "Hello!"}]}'
+    return "\n".join(
+        [
+            f"microgpt serves {settings.model_dir}",
+            f"  model    {card.parameters:,} parameters, vocabulary {card.vocab_size:,}, context {card.context}, "
+            + ("chat" if card.chat else "no chat"),
+            f"  runs on  {backend.device} in {backend.dtype}, up to {backend.num_slots} sequences at once",
+            f"  limits   {rate}; queue of {settings.max_queue} sequences; bodies up to {settings.max_body_bytes:,} "
+            f"bytes; {settings.request_timeout_s:g} s per request",
+            f"  url      {url}",
+            f"  try      curl {url}{path} -H 'Content-Type: application/json' -d '{body}'",
+        ]
+    )
+
+
+def _refuse(message: str, code: int) -> int:
+    print(message, file=sys.stderr, flush=True)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+"""The ASGI application: a FastAPI app for what is small, raw ASGI endpoints for what generates, one outer layer."""
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel, ConfigDict
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route as AsgiRoute
+
+import microgpt
+from serve.access import AccessLayer
+from serve.dialects import DIALECTS, Route
+from serve.endpoint import Endpoint
+from serve.errors import rust_debug
+from serve.limits import RateLimiter
+from serve.service import Service
+from serve.settings import Settings
+
+_ERRORS = {
+    "400": "bad JSON or a bad value",
+    "408": "the body came too slowly",
+    "413": "the body is too large",
+    "415": "content-type is not application/json",
+    "422": "a wrong type, a missing field or a duplicate key",
+    "429": "rate limit exceeded; see Retry-After",
+    "500": "an error of the server",
+    "503": "loading, full, shutting down or failed; see Retry-After",
+    "504": "the request took too long",
+}
+
+
+class ModelCard(BaseModel):
+    """The model that is served."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    parameters: int
+    vocab_size: int
+    context: int
+    chat: bool
+
+
+class Health(BaseModel):
+    """status: ok, loading, draining or failed."""
+
+    status: str
+    model: ModelCard
+    uptime_s: float
+
+
+class Error(BaseModel):
+    """What every refusal looks like."""
+
+    error: str
+
+
+def model_card(service: Service) -> ModelCard:
+    """The sizes that people ask about first."""
+    config, checkpoint = service.config, service.checkpoint
+    return ModelCard(
+        parameters=config.num_parameters,
+        vocab_size=config.vocab_size,
+        context=config.block_size,
+        chat=checkpoint.is_chat,
+    )
+
+
+def build_app(settings: Settings, service: Service, limiter: RateLimiter) -> AccessLayer:
+    """Everything that is served over HTTP, as one ASGI application."""
+    # /docs and /redoc would load their scripts from a CDN. A slash too many is a 404, not a redirect.
+    app = FastAPI(
+        title="microgpt",
+        version=microgpt.__version__,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        exception_handlers={HTTPException: _refuse, Exception: _break_down},
+    )
+    for dialect in DIALECTS:
+        for route in dialect.routes:
+            endpoint = Endpoint(
+                dialect,
+                route,
+                service,
+                limiter,
+                max_body_bytes=settings.max_body_bytes,
+                request_timeout_s=settings.request_timeout_s,
+            )
+            app.router.routes.append(AsgiRoute(route.path, endpoint, methods=list(route.methods)))
+    _add_info_routes(app, service)
+    app.openapi = lambda: _openapi(app)
+    if not settings.cors_origins:
+        return AccessLayer(app)
+    return AccessLayer(
+        _Cors(
+            app,
+            allow_origins=settings.cors_origins,
+            allow_methods=("GET", "HEAD", "POST"),
+            allow_headers=("content-type", "x-request-id"),
+            expose_headers=("x-request-id", "retry-after", "ratelimit", "ratelimit-policy"),
+        )
+    )
+
+
+def _add_info_routes(app: FastAPI, service: Service) -> None:
+    card = model_card(service)
+
+    @app.get("/health", response_model=Health, responses={503: {"model": Health}})
+    async def health() -> Response:  # pyright: ignore[reportUnusedFunction]
+        """200 when requests are accepted, else 503."""
+        status = service.status
+        body = Health(status=status, model=card, uptime_s=round(service.uptime_s, 3))
+        return JSONResponse(body.model_dump(), 200 if status == "ok" else 503)
+
+    @app.get("/")
+    async def index() -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+        """What is here."""
+        generating = [f"POST {route.path}" for dialect in DIALECTS for route in dialect.routes]
+        return {"name": "microgpt", "routes": [*generating, "GET /health", "GET /openapi.json"]}
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    """404 and 405 as JSON."""
+    assert isinstance(error, HTTPException)
+    path = rust_debug(request.scope["path"])[1:-1]
+    message = {
+        404: f"no such route: {path}",
+        405: f"method {request.method} is not allowed on {path}",
+    }.get(error.status_code, str(error.detail))
+    return JSONResponse({"error": message}, error.status_code, error.headers)
+
+
+async def _break_down(request: Request, error: Exception) -> Response:
+    """The 500 of the small routes; the outer layer logs the traceback."""
+    return JSONResponse({"error": "internal error"}, 500)
+
+
+class _Cors(CORSMiddleware):
+    """Starlette's CORS layer, never with credentials; its refusals as JSON."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        response = super().preflight_response(request_headers)
+        if response.status_code == 200:
+            return response
+        kept = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
+        return JSONResponse({"error": bytes(response.body).decode()}, response.status_code, kept)
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, with the raw endpoints described from their dialects' models."""
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, routes=app.routes)
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        for dialect in DIALECTS:
+            for route in dialect.routes:
+                operation = _operation(route, schemas)
+                document["paths"][route.path] = {method.lower(): operation for method in route.methods}
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
+    answer = {
+        "application/json": {"schema": _schema(route.answer_model, schemas)},
+        "text/event-stream": {"schema": {"type": "string", "description": route.stream_meaning}},
+    }
+    error = {"application/json": {"schema": _schema(Error, schemas)}}
+    return {
+        "summary": route.summary,
+        "operationId": route.path.strip("/").replace("/", "_"),
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": _schema(route.request_model, schemas)}},
+        },
+        "responses": {
+            "200": {"description": "the answer; events with `stream: true`", "content": answer},
+            **{status: {"description": meaning, "content": error} for status, meaning in _ERRORS.items()},
+        },
+    }
+
+
+def _schema(model: type[BaseModel], schemas: dict[str, Any]) -> dict[str, str]:
+    """A reference to the model's schema, which is added to `schemas` with all that it uses."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(schema.pop("$defs", {}))
+    schemas[model.__name__] = schema
+    return {"$ref": f"#/components/schemas/{model.__name__}"}

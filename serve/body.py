@@ -1,0 +1,137 @@
+"""Request bodies: media type, size, strict JSON, and validation whose messages name the field.
+
+Nothing here trusts the client: a body is refused by its size before it is parsed, and every way in which JSON can
+be odd (duplicate keys, NaN, 1e999, lone surrogates, bottomless nesting) has its 4xx.
+"""
+
+import json
+import math
+import re
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any, NoReturn, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from serve.errors import HttpError, rust_debug, shown
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Headers = Iterable[tuple[bytes, bytes]]
+M = TypeVar("M", bound=BaseModel)
+
+
+class ClientDisconnected(Exception):
+    """The client has gone; there is nobody to answer."""
+
+
+def check_media_type(headers: Headers) -> None:
+    """Raise 415 unless content-type is application/json or application/*+json."""
+    value = _header(headers, b"content-type").decode("latin-1")
+    media_type = value.partition(";")[0].strip().lower()
+    if media_type == "application/json" or re.fullmatch(r"application/[\w.-]+\+json", media_type):
+        return
+    got = rust_debug(value) if value else "none"
+    raise HttpError(415, f"content-type must be application/json, got {got}")
+
+
+async def read_body(headers: Headers, receive: Receive, max_bytes: int) -> bytes:
+    """The whole body. Raises 413 once it is known to exceed max_bytes, ClientDisconnected if the client leaves."""
+    declared = _header(headers, b"content-length")
+    if declared.isdigit() and (len(declared) > 18 or int(declared) > max_bytes):
+        _too_large(max_bytes)
+    chunks, size, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnected
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > max_bytes:
+            _too_large(max_bytes)
+        chunks.append(chunk)
+        more = message.get("more_body", False)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def parse_json(body: bytes) -> Any:
+    """The value of a JSON text. Raises 400 for what is not JSON or cannot be represented, 422 for duplicate keys."""
+    try:
+        text = body.decode()
+        value = _DECODER.decode(text)
+        if _SURROGATE_ESCAPE.search(text):
+            json.dumps(value, ensure_ascii=False).encode()  # raises on a surrogate without its partner
+    except UnicodeEncodeError:
+        raise HttpError(400, "body must be JSON: a string has half of a surrogate pair") from None
+    except UnicodeDecodeError as error:
+        raise HttpError(400, f"body must be JSON in UTF-8: invalid byte at offset {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise HttpError(400, f"body must be JSON: {error.msg} at line {error.lineno} column {error.colno}") from None
+    except RecursionError:
+        raise HttpError(400, "body must be JSON: nested too deeply") from None
+    except ValueError as error:  # from the hooks below, or int() of thousands of digits
+        reason = "number out of range" if "integer string" in str(error) else error
+        raise HttpError(400, f"body must be JSON: {reason}") from None
+    return value
+
+
+def validate(model: type[M], value: Any) -> M:
+    """`value` as a `model`. Raises 422 that names the first offending field."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise HttpError(422, _describe(error)) from None
+
+
+def _describe(error: ValidationError) -> str:
+    """`messages[0].content must be a string, got null` for the first of the errors."""
+    first = error.errors(include_url=False)[0]
+    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).removeprefix(".")
+    if first["type"] == "missing":
+        return f"{field} is required"
+    rule = _RULES.get(first["type"]) or first["msg"].lower().removeprefix("input should be ")
+    if first["type"] in ("greater_than_equal", "less_than_equal"):  # the unsigned 64-bit fields
+        rule = "an integer in [0, 18446744073709551615]"
+    return f"{field or 'body'} must be {rule}, got {shown(first['input'])}"
+
+
+_RULES = {
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "a string",
+    "list_type": "an array",
+    "model_type": "an object",
+    "dict_type": "an object",
+}
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for i, key in enumerate(keys) if key in keys[:i])
+        raise HttpError(422, f"duplicate field {rust_debug(twice)}")
+    return found
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError("number out of range")
+    return value
+
+
+def _constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_float, parse_constant=_constant)
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def _too_large(max_bytes: int) -> NoReturn:
+    raise HttpError(413, f"body must be at most {max_bytes} bytes")
+
+
+def _header(headers: Headers, name: bytes) -> bytes:
+    return next((value for key, value in headers if key == name), b"")

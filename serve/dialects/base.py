@@ -1,0 +1,65 @@
+"""What a dialect is: routes, each turning a body into work, and a way to render what comes back and what goes wrong."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pydantic import BaseModel
+
+from microgpt import GenerationRequest
+from serve.errors import HttpError
+from serve.service import Progress, Service
+
+
+class Renderer(Protocol):
+    """Makes one answer out of the progress of its sequences. Buffered and streamed answers take the same pushes."""
+
+    def push(self, progress: Progress) -> bytes:
+        """Take progress in; the stream events it is worth, possibly none."""
+        ...
+
+    def end_stream(self) -> bytes:
+        """The last events of a stream, when every sequence has ended."""
+        ...
+
+    def body(self) -> bytes:
+        """The buffered answer, when every sequence has ended."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A validated HTTP request: sequences for the engine, how to render them, and whether as a stream."""
+
+    requests: Sequence[GenerationRequest]
+    renderer: Renderer
+    stream: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One generating route. The models and `stream_meaning` are what the OpenAPI schema shows.
+
+    prepare: raises HttpError or MicrogptError for a body that cannot be served.
+    """
+
+    path: str
+    summary: str
+    prepare: Callable[[Service, bytes], Awaitable[Work]]
+    request_model: type[BaseModel]
+    answer_model: type[BaseModel]
+    stream_meaning: str
+    methods: tuple[str, ...] = ("POST",)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """A way of speaking to the server over HTTP.
+
+    error_body: the JSON of a refusal. end_stream: the last events of a stream that met an error after its start.
+    """
+
+    name: str
+    routes: tuple[Route, ...]
+    error_body: Callable[[HttpError], bytes]
+    end_stream: Callable[[HttpError], bytes]

@@ -1,0 +1,187 @@
+"""The generating routes as raw ASGI: gate, rate limit, body, dialect, engine, answer; and every way it can go wrong."""
+
+import asyncio
+import logging
+from types import TracebackType
+
+from microgpt import MicrogptError
+from serve import sse
+from serve.access import SCOPE_KEY, Access, Receive, Scope, Send, encode_headers, send_json
+from serve.body import ClientDisconnected, check_media_type, read_body
+from serve.dialects import Dialect, Route, Work
+from serve.errors import HttpError, as_http_error
+from serve.limits import RateLimiter
+from serve.service import Generation, Service
+
+logger = logging.getLogger(__name__)
+
+DISCARD_S = 1.0  # how long a refused request's body is awaited before its connection is closed
+LAST_WORDS_S = 1.0  # how long a stream that timed out may take to accept its error event
+
+
+class Endpoint:
+    """One generating route of one dialect.
+
+    Order of checks: accepting work at all, rate limit (before the body is read), media type, size, the body itself.
+    """
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        route: Route,
+        service: Service,
+        limiter: RateLimiter,
+        *,
+        max_body_bytes: int,
+        request_timeout_s: float,
+    ):
+        self._dialect = dialect
+        self._route = route
+        self._service = service
+        self._limiter = limiter
+        self._max_body_bytes = max_body_bytes
+        self._request_timeout_s = request_timeout_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        access: Access = scope[SCOPE_KEY]
+        access.route = self._route.path
+        answer = _Answer(send, self._dialect, self._service)
+        try:
+            self._service.check_accepting()
+        except HttpError as error:
+            if self._service.draining:
+                await self._discard_body(receive)
+            await answer.fail(error)
+            return
+        with self._service.accepted():
+            try:
+                await self._serve(scope, receive, answer, access)
+            except ClientDisconnected:
+                access.note = "client disconnected"
+            except HttpError as error:
+                await answer.fail(error)
+            except MicrogptError as error:
+                access.note = str(error)
+                await answer.fail(as_http_error(error))
+            except Exception:
+                logger.exception("unexpected error in request %s", access.request_id)
+                await answer.fail(HttpError(500, "internal error"))
+
+    async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer", access: Access) -> None:
+        decision = self._limiter.check(scope)
+        answer.headers = self._limiter.headers(decision)
+        if not decision.allowed:
+            raise HttpError(429, decision.message)
+        check_media_type(scope["headers"])
+        what = "receiving the body"
+        try:
+            async with asyncio.timeout(self._request_timeout_s):
+                body = await read_body(scope["headers"], receive, self._max_body_bytes)
+                what = "the request"
+                async with _UntilDisconnect(receive):
+                    work = await self._route.prepare(self._service, body)
+                    with self._service.start(work.requests) as generation:
+                        try:
+                            await self._answer(work, generation, answer)
+                        finally:
+                            access.num_tokens = generation.num_tokens
+        except TimeoutError:
+            status = 504 if what == "the request" else 408
+            access.note = "timeout"
+            raise HttpError(status, f"{what} took longer than {self._request_timeout_s:g} s") from None
+
+    async def _answer(self, work: Work, generation: Generation, answer: "_Answer") -> None:
+        """Wait for the engine and send: the whole, or pieces as they come."""
+        renderer, events = work.renderer, b""
+        while not generation.done:
+            news = await generation.news(whole=not work.stream)
+            events = b"".join([renderer.push(progress) for progress in news])
+            if work.stream and events and not generation.done:
+                # The head goes out with the first piece: until then an error can still be a status.
+                await answer.send_events(events)
+        if work.stream:
+            await answer.send_events(events + renderer.end_stream(), last=True)
+        else:
+            await answer.send_whole(renderer.body())
+
+    async def _discard_body(self, receive: Receive) -> None:
+        """Read on before a `Connection: close`: closing on unread data would reset the connection under the answer."""
+        try:
+            async with asyncio.timeout(DISCARD_S):
+                await read_body((), receive, self._max_body_bytes)
+        except (TimeoutError, HttpError, ClientDisconnected):
+            pass
+
+
+class _Answer:
+    """The answer to one request: knows whether it has begun, so that an error takes the form that is still possible."""
+
+    def __init__(self, send: Send, dialect: Dialect, service: Service):
+        self._send = send
+        self._dialect = dialect
+        self._service = service
+        self._started = False
+        self.headers: dict[str, str] = {}
+
+    async def send_whole(self, body: bytes) -> None:
+        await self._json(200, body)
+
+    async def send_events(self, events: bytes, *, last: bool = False) -> None:
+        """Stream events, after the head if they are the first. Waits while the client reads slowly."""
+        if not self._started:
+            self._started = True
+            headers = encode_headers(sse.HEADERS | self._closing() | self.headers)
+            await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        await self._send({"type": "http.response.body", "body": events, "more_body": not last})
+
+    async def fail(self, error: HttpError) -> None:
+        """The error as a status if nothing was sent, else as the stream's last event."""
+        if not self._started:
+            self.headers |= error.headers
+            await self._json(error.status, self._dialect.error_body(error))
+            return
+        try:
+            async with asyncio.timeout(LAST_WORDS_S):
+                await self.send_events(self._dialect.end_stream(error), last=True)
+        except TimeoutError:
+            logger.info("a client that does not read was left without its error event")
+
+    async def _json(self, status: int, body: bytes) -> None:
+        self._started = True
+        await send_json(self._send, status, body, self._closing() | self.headers)
+
+    def _closing(self) -> dict[str, str]:
+        return {"Connection": "close"} if self._service.draining else {}
+
+
+class _UntilDisconnect:
+    """Cancels the task inside the `async with` when the client leaves, and raises ClientDisconnected in its place.
+
+    As asyncio.timeout does it, with http.disconnect in place of the clock. The body must have been read.
+    """
+
+    def __init__(self, receive: Receive):
+        self._receive = receive
+        self._gone = False
+
+    async def __aenter__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._watcher = asyncio.get_running_loop().create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._gone = True
+        self._task.cancel()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._watcher.cancel()
+        if not self._gone:
+            return
+        if self._task.uncancel() <= self._cancelling and kind in (None, asyncio.CancelledError):
+            raise ClientDisconnected from error

@@ -1,0 +1,207 @@
+"""EngineClient: the engine thread as the event loop sees it. Requests go in, batches of progress come out.
+
+The engine never waits for a reader. What happened since a reader last looked is merged per sequence, so that a slow
+one gets fewer, larger pieces and memory is bounded by the texts themselves. One wake-up of the loop carries all
+events of an engine step.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from types import TracebackType
+from typing import Any
+
+from microgpt import (
+    Engine,
+    EngineFault,
+    EngineThread,
+    Event,
+    Failed,
+    Finished,
+    GenerationRequest,
+    MicrogptError,
+    TokenEvent,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class EngineState(StrEnum):
+    LOADING = "loading"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(slots=True)
+class Progress:
+    """What has come of sequence `index` of a generation since the last look; `end` with its last piece."""
+
+    index: int
+    text: str = ""
+    end: Finished | None = None
+
+
+class Generation:
+    """The sequences of one HTTP request in work. A context manager: leaving it cancels what still runs."""
+
+    __slots__ = ("_client", "_error", "_fresh", "_live", "_waiter", "_whole", "num_tokens")
+
+    def __init__(self, client: "EngineClient", ids: Sequence[str]):
+        self._client = client
+        self._live = {request_id: index for index, request_id in enumerate(ids)}
+        self._fresh: dict[int, Progress] = {}
+        self._error: MicrogptError | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._whole = False
+        self.num_tokens = 0  # sampled so far, over all sequences
+
+    @property
+    def done(self) -> bool:
+        """Whether everything has been read."""
+        return not self._live and not self._fresh
+
+    async def news(self, *, whole: bool = False) -> list[Progress]:
+        """Progress since the last call, once there is any; with `whole`, once every sequence has ended.
+
+        Raises the error of a sequence that failed.
+        """
+        while self._error is None and self._live and (whole or not self._fresh):
+            self._whole = whole
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        if self._error is not None:
+            raise self._error
+        fresh, self._fresh = self._fresh, {}
+        return list(fresh.values())
+
+    def _put(self, event: Event) -> None:
+        """Take an event of one of the sequences."""
+        index = self._live[event.request_id]
+        if isinstance(event, Failed):
+            self._error = event.error
+        else:
+            progress = self._fresh.get(index)
+            if progress is None:
+                progress = self._fresh[index] = Progress(index)
+            if isinstance(event, TokenEvent):
+                progress.text += event.text
+                self.num_tokens += len(event.token_ids)
+            else:
+                progress.end = event
+        if not isinstance(event, TokenEvent):
+            del self._live[event.request_id]
+        ready = self._error is not None or not self._live or not self._whole
+        if ready and self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def close(self) -> None:
+        """Cancel what still runs; its KV memory is free a step later."""
+        if self._live:
+            self._client._forget(list(self._live))
+            self._live.clear()
+
+    def __enter__(self) -> "Generation":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class EngineClient:
+    """One engine thread, used from one event loop.
+
+    build: makes the engine, on the engine thread. max_queue: most sequences accepted and not finished.
+    """
+
+    def __init__(self, build: Callable[[], Engine], *, max_queue: int):
+        self.max_queue = max_queue
+        self.state = EngineState.LOADING
+        self._thread = EngineThread(
+            build,
+            max_queue=max_queue,
+            on_ready=lambda: self._on_loop(self._ready),
+            on_events=lambda events: self._on_loop(self._deliver, events),
+            on_fault=lambda error: self._on_loop(self._fault, error),
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._built: asyncio.Future[None] | None = None
+        self._generations: dict[str, Generation] = {}  # by id of each of its live sequences
+
+    @property
+    def engine(self) -> Engine | None:
+        """The engine once it is built, for what never changes in it."""
+        return self._thread.engine
+
+    @property
+    def in_flight(self) -> int:
+        """Sequences accepted and not finished."""
+        return self._thread.in_flight
+
+    def start(self) -> None:
+        """Begin to build the engine; `self` belongs to the running event loop from now on."""
+        self._loop = asyncio.get_running_loop()
+        self._built = self._loop.create_future()
+        self._thread.start()
+
+    async def built(self) -> None:
+        """Returns when the engine is ready; raises what its building raised."""
+        assert self._built is not None, "start() comes first"
+        await asyncio.shield(self._built)
+
+    async def stop(self) -> None:
+        """End the thread; live requests fail with EngineFault. While it still builds, it is left to itself (daemon)."""
+        if self.state is not EngineState.LOADING:
+            await asyncio.to_thread(self._thread.stop)
+
+    def submit(self, requests: Sequence[GenerationRequest]) -> Generation:
+        """All of `requests` accepted. Raises InvalidRequest, Overloaded or EngineFault; then none is."""
+        if self.state is EngineState.FAILED:
+            raise EngineFault("the engine has failed")
+        self._thread.submit(requests)
+        # No event can come before this: they are delivered by the loop, which is here now.
+        ids = [request.id for request in requests]
+        generation = Generation(self, ids)
+        self._generations.update(dict.fromkeys(ids, generation))
+        return generation
+
+    def _forget(self, ids: Sequence[str]) -> None:
+        for request_id in ids:
+            self._generations.pop(request_id, None)
+        self._thread.cancel(ids)
+
+    def _on_loop(self, callback: Callable[..., None], *args: Any) -> None:
+        """Run `callback` on the event loop; called on the engine thread."""
+        assert self._loop is not None
+        try:
+            self._loop.call_soon_threadsafe(callback, *args)
+        except RuntimeError:  # the loop is closed: the server has gone, and so has everyone who listened
+            logger.debug("an engine event came after the event loop had closed")
+
+    def _ready(self) -> None:
+        self.state = EngineState.READY
+        assert self._built is not None
+        self._built.set_result(None)
+
+    def _deliver(self, events: list[Event]) -> None:
+        for event in events:
+            generation = self._generations.get(event.request_id)
+            if generation is None:
+                continue  # cancelled: its reader has gone
+            if not isinstance(event, TokenEvent):
+                del self._generations[event.request_id]
+            generation._put(event)
+
+    def _fault(self, error: BaseException) -> None:
+        assert self._built is not None
+        loading, self.state = self.state is EngineState.LOADING, EngineState.FAILED
+        if loading:
+            self._built.set_exception(error)
+        else:
+            logger.error("the engine failed; nothing more is answered", exc_info=error)

@@ -1,0 +1,92 @@
+"""Service: what the dialects share. Encodes messages, hands sequences to the engine, knows whether to accept work."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from microgpt import Checkpoint, GenerationRequest
+from microgpt.chat import ChatPrompt, Message, chat_prompt
+from serve.engine_client import EngineClient, EngineState, Generation, Progress
+from serve.errors import HttpError
+
+__all__ = ["Generation", "Progress", "Service"]
+
+# Tokenising runs at some MB/s: what is longer would hold up every other connection for milliseconds.
+OFF_LOOP_CHARS = 16 * 1024
+
+
+class Service:
+    """One model behind one engine."""
+
+    def __init__(self, checkpoint: Checkpoint, client: EngineClient):
+        self.checkpoint = checkpoint
+        self.tokenizer = checkpoint.tokenizer
+        self.config = checkpoint.config
+        self.client = client
+        self.draining = False
+        self._numbers = itertools.count()
+        self._started_at = time.monotonic()
+        self._accepted = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def max_queue(self) -> int:
+        """Most sequences accepted at once; a request for more can never succeed."""
+        return self.client.max_queue
+
+    @property
+    def uptime_s(self) -> float:
+        return time.monotonic() - self._started_at
+
+    @property
+    def status(self) -> str:
+        """ok, loading, draining or failed; work is accepted only when ok."""
+        if self.client.state is EngineState.FAILED:
+            return "failed"
+        if self.draining:
+            return "draining"
+        return "ok" if self.client.state is EngineState.READY else "loading"
+
+    def check_accepting(self) -> None:
+        """Raise 503 unless new work is accepted."""
+        match self.status:
+            case "loading":
+                raise HttpError(503, "model is loading", {"Retry-After": "2"})
+            case "draining":
+                raise HttpError(503, "server is shutting down", {"Connection": "close"})
+            case "failed":
+                raise HttpError(503, "the engine has failed")
+
+    @contextmanager
+    def accepted(self) -> Iterator[None]:
+        """Counts a request as in work until it is answered, for `idle`."""
+        self._accepted += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._accepted -= 1
+            if not self._accepted:
+                self._idle.set()
+
+    async def idle(self) -> None:
+        """Returns when no accepted request is unanswered."""
+        await self._idle.wait()
+
+    async def chat_prompt(self, messages: Sequence[Message]) -> ChatPrompt:
+        """The prompt for `messages`; long ones are tokenised off the event loop. Raises InvalidRequest."""
+        encode = chat_prompt, self.tokenizer, self.config.block_size, messages
+        if sum(len(message.content) for message in messages) > OFF_LOOP_CHARS:
+            return await asyncio.to_thread(*encode)
+        return encode[0](*encode[1:])
+
+    def new_id(self) -> str:
+        """An id that no other sequence of this server has."""
+        return f"s{next(self._numbers)}"
+
+    def start(self, requests: Sequence[GenerationRequest]) -> Generation:
+        """Hand sequences to the engine, all or none. Raises InvalidRequest, Overloaded, EngineFault."""
+        return self.client.submit(requests)

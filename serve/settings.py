@@ -1,0 +1,156 @@
+"""Settings: read once from the environment and the command line (which wins), checked, frozen, passed on as values.
+
+Each is declared once, below, as a field: PORT in the environment and --port on the command line are `port` here.
+"""
+
+import argparse
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Any
+from urllib.parse import urlsplit
+
+from microgpt.backends import DEVICES, DTYPES, RNGS
+
+NS_PER_S = 10**9
+_UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+_RATE = re.compile(
+    r"([1-9][0-9]{0,8}) *(?:/|per\b) *([1-9][0-9]{0,5})? *(second|minute|hour|day)s?", re.ASCII | re.IGNORECASE
+)
+
+
+class SettingsError(Exception):
+    """Values that cannot be used, all of them: one line each, naming the setting, what it takes, and the value."""
+
+
+def parse_rate(text: str) -> tuple[int, int] | None:
+    """(requests, period in ns) of `5/second`, `30 per minute`, `1/5 seconds`; None for `off`. Raises ValueError."""
+    if text.strip().lower() == "off":
+        return None
+    match = _RATE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError
+    amount, count, unit = match.groups()
+    return int(amount), int(count or 1) * _UNITS[unit.lower()] * NS_PER_S
+
+
+def _setting(default: str, parse: Callable[[str], Any], expects: str, meaning: str) -> Any:
+    return field(metadata={"default": default, "parse": parse, "expects": expects, "meaning": meaning})
+
+
+def _choice(default: str, choices: Sequence[str], meaning: str) -> Any:
+    return _setting(default, lambda text: choices[choices.index(text)], f"one of {', '.join(choices)}", meaning)
+
+
+def _integer(default: int, low: int, high: int | None, meaning: str) -> Any:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,18}", text) or int(text) < low or (high is not None and int(text) > high):
+            raise ValueError
+        return int(text)
+
+    expects = f"an integer >= {low}" if high is None else f"an integer in [{low}, {high}]"
+    return _setting(str(default), parse, expects, meaning)
+
+
+def _seconds(default: str, low: float, expects: str, meaning: str) -> Any:
+    def parse(text: str) -> float:
+        if not low <= (value := float(text)) <= 86400:
+            raise ValueError
+        return value
+
+    return _setting(default, parse, expects, meaning)
+
+
+def _items(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def _text(text: str) -> str:
+    if not text or text != text.strip():
+        raise ValueError  # an empty host would silently mean every interface, an empty path the current directory
+    return text
+
+
+def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(ip_network(item) for item in _items(text))
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    for origin in _items(text):
+        parts = urlsplit(origin)
+        if origin != "*" and not (parts.scheme and origin == f"{parts.scheme}://{parts.netloc}" and parts.netloc):
+            raise ValueError
+    return tuple(_items(text))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be set about a server."""
+
+    model_dir: str = _setting("output", _text, "a directory", "model directory to serve")
+    host: str = _setting("127.0.0.1", _text, "a host name or address", "address to listen on")
+    port: int = _integer(8080, 0, 65535, "port to listen on; 0 picks a free one")
+    device: str = _choice("auto", DEVICES, "where the model runs; auto takes CUDA if there is one")
+    dtype: str = _choice("float32", DTYPES, "number format of weights, arithmetic and KV cache")
+    rng: str = _choice("default", RNGS, "random generator; reference reproduces the original implementation")
+    rate_limit: tuple[int, int] | None = _setting(
+        "5/second", parse_rate, "like 5/second, or off", "requests per client address, over all generating routes"
+    )
+    rate_burst: int = _integer(10, 1, None, "requests that a rested client may send at once")
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = _setting(
+        "", _networks, "addresses or networks, separated by commas", "proxies whose X-Forwarded-For is believed"
+    )
+    cors_origins: tuple[str, ...] = _setting(
+        "",
+        _origins,
+        "origins like https://example.org, separated by commas, or *",
+        "whose pages may call from browsers",
+    )
+    max_body_bytes: int = _integer(4 * 2**20, 1, None, "largest request body")
+    max_queue: int = _integer(256, 1, None, "most sequences running or waiting; each sample counts one")
+    request_timeout_s: float = _seconds("60", 0.001, "seconds in (0, 86400]", "longest a request may take")
+    shutdown_grace_s: float = _seconds("30", 0, "seconds in [0, 86400]", "how long SIGTERM waits for running requests")
+    log_format: str = _choice("text", ("text", "json"), "format of the log on standard error")
+
+
+def load_settings(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from flags, else the environment (the process's own by default), else the defaults.
+
+    Raises SettingsError with every bad value. Exits for --help and unknown flags, as argparse does.
+    """
+    environ = os.environ if environ is None else environ
+    flags = vars(_parser().parse_args(argv))
+    values, problems = {}, []
+    for setting in fields(Settings):
+        variable, flag = setting.name.upper(), "--" + setting.name.replace("_", "-")
+        if flags[setting.name] is not None:
+            source, text = flag, flags[setting.name]
+        else:
+            source, text = variable, environ.get(variable, setting.metadata["default"])
+        try:
+            values[setting.name] = setting.metadata["parse"](text)
+        except ValueError:
+            problems.append(f"{source} must be {setting.metadata['expects']}, got {text!r}")
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return Settings(**values)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m serve",
+        description="Serve a microgpt checkpoint over HTTP.",
+        epilog="Each setting can also come from the environment, by the name in brackets; flags win.",
+        allow_abbrev=False,
+    )
+    for setting in fields(Settings):
+        info = setting.metadata
+        default = info["default"] or "none"
+        parser.add_argument(
+            "--" + setting.name.replace("_", "-"),
+            metavar="VALUE",
+            help=f"{info['meaning']}: {info['expects']} [{setting.name.upper()}, default {default}]".replace("%", "%%"),
+        )
+    return parser

@@ -1,0 +1,91 @@
+"""An engine whose every step is in the test's hands, for the real EngineThread and everything above it."""
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from microgpt import (
+    Checkpoint,
+    Event,
+    Finished,
+    FinishReason,
+    GenerationRequest,
+    MicrogptError,
+    TokenEvent,
+    Usage,
+)
+from microgpt.request import Failed
+
+
+@dataclass
+class _Live:
+    request: GenerationRequest
+    sampled: int = 0
+
+
+class ScriptedEngine:
+    """Emits `pieces` in turn, a token each, to every live request, one step every `step_s`.
+
+    hold: while cleared, nothing is sampled. broken: raised by the next step. failing: requests whose number of
+    tokens reaches 2 end with this error. A request ends at its max_tokens.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, pieces: tuple[str, ...] = ("ab ",), step_s: float = 0.001):
+        self.tokenizer, self.config = checkpoint.tokenizer, checkpoint.config
+        self.backend = SimpleNamespace(device="cpu", dtype="float32", num_slots=8)
+        self.pieces, self.step_s = pieces, step_s
+        self.hold = threading.Event()
+        self.hold.set()
+        self.broken: BaseException | None = None
+        self.failing: MicrogptError | None = None
+        self.live: dict[str, _Live] = {}
+        self.seen: list[GenerationRequest] = []
+        self.cancelled: list[str] = []
+        self._events: deque[Event] = deque()
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self.live or self._events)
+
+    def check(self, request: GenerationRequest) -> None:
+        pass
+
+    def add(self, request: GenerationRequest) -> None:
+        self.seen.append(request)
+        self.live[request.id] = _Live(request)
+
+    def cancel(self, request_id: str) -> None:
+        if live := self.live.pop(request_id, None):
+            self.cancelled.append(request_id)
+            self._events.append(Finished(request_id, FinishReason.CANCELLED, Usage(1, live.sampled)))
+
+    def step(self) -> list[Event]:
+        time.sleep(self.step_s)
+        events, self._events = list(self._events), deque()
+        if self.broken is not None:
+            raise self.broken
+        if self.hold.is_set():
+            for request_id, live in list(self.live.items()):
+                events += self._sample(request_id, live)
+        return events
+
+    def _sample(self, request_id: str, live: _Live) -> list[Event]:
+        if self.failing is not None and live.sampled == 2:
+            del self.live[request_id]
+            return [Failed(request_id, self.failing)]
+        piece = self.pieces[live.sampled % len(self.pieces)]
+        live.sampled += 1
+        events: list[Event] = [TokenEvent(request_id, (1,), piece)]
+        if live.sampled >= (live.request.params.max_tokens or self.config.block_size):
+            del self.live[request_id]
+            usage = Usage(len(live.request.prompt_ids), live.sampled)
+            events.append(Finished(request_id, FinishReason.LENGTH, usage))
+        return events
+
+
+def as_engine(engine: ScriptedEngine) -> Any:
+    """The same object, for where a real Engine is asked for."""
+    return engine

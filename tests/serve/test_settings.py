@@ -1,0 +1,122 @@
+"""Settings: flags beat the environment beats the defaults; every bad value stops the start, all named at once."""
+
+import re
+import subprocess
+import sys
+from dataclasses import FrozenInstanceError, fields
+from ipaddress import ip_network
+
+import pytest
+
+from serve.settings import NS_PER_S, Settings, SettingsError, load_settings, parse_rate
+
+
+def test_defaults():
+    settings = load_settings([], {})
+    assert settings == Settings(
+        model_dir="output", host="127.0.0.1", port=8080, device="auto", dtype="float32", rng="default",
+        rate_limit=(5, NS_PER_S), rate_burst=10, trusted_proxies=(), cors_origins=(), max_body_bytes=4 * 2**20,
+        max_queue=256, request_timeout_s=60.0, shutdown_grace_s=30.0, log_format="text",
+    )  # fmt: skip
+    with pytest.raises(FrozenInstanceError):
+        settings.port = 1  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_every_setting_can_come_from_either_side_and_flags_win():
+    values = {
+        "MODEL_DIR": ("a", "b"), "HOST": ("::1", "0.0.0.0"), "PORT": ("1", "65535"), "DEVICE": ("cpu", "cuda"),
+        "DTYPE": ("float64", "bfloat16"), "RNG": ("reference", "default"), "RATE_LIMIT": ("off", "1/2 seconds"),
+        "RATE_BURST": ("1", "2"), "TRUSTED_PROXIES": ("10.0.0.0/8, ::1", ""), "CORS_ORIGINS": ("*", "http://a:1"),
+        "MAX_BODY_BYTES": ("10", "11"), "MAX_QUEUE": ("3", "4"), "REQUEST_TIMEOUT_S": ("0.5", "2"),
+        "SHUTDOWN_GRACE_S": ("0", "1"), "LOG_FORMAT": ("json", "text"),
+    }  # fmt: skip
+    assert {name.lower() for name in values} == {field.name for field in fields(Settings)}
+    environ = {name: pair[0] for name, pair in values.items()}
+    flags = [f"--{name.lower().replace('_', '-')}={pair[1]}" for name, pair in values.items()]
+    from_environ, from_flags = load_settings([], environ), load_settings(flags, {})
+    assert load_settings(flags, environ) == from_flags
+    assert all(getattr(from_environ, name.lower()) != getattr(from_flags, name.lower()) for name in values)
+    assert from_environ.trusted_proxies == (ip_network("10.0.0.0/8"), ip_network("::1/128"))
+    assert from_flags.rate_limit == (1, 2 * NS_PER_S)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MODEL_DIR", ""), ("HOST", ""), ("HOST", " 127.0.0.1"), ("PORT", "http"), ("PORT", "65536"), ("PORT", "-1"),
+        ("PORT", ""), ("PORT", "٣"), ("DEVICE", "gpu"), ("DTYPE", "int8"), ("RNG", "random"), ("RATE_LIMIT", "5"),
+        ("RATE_LIMIT", "5/fortnight"), ("RATE_LIMIT", "0/second"), ("RATE_LIMIT", "5/second;1/minute"),
+        ("RATE_LIMIT", "-1/second"), ("RATE_BURST", "0"), ("TRUSTED_PROXIES", "localhost"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"), ("CORS_ORIGINS", "example.org"), ("CORS_ORIGINS", "https://a/"),
+        ("CORS_ORIGINS", "http://a, b"), ("MAX_BODY_BYTES", "4MiB"), ("MAX_QUEUE", "0"), ("REQUEST_TIMEOUT_S", "0"),
+        ("REQUEST_TIMEOUT_S", "nan"), ("REQUEST_TIMEOUT_S", "inf"), ("SHUTDOWN_GRACE_S", "-1"), ("LOG_FORMAT", "xml"),
+    ],
+)  # fmt: skip
+def test_bad_value_names_variable_expectation_and_value(name: str, value: str):
+    with pytest.raises(SettingsError) as caught:
+        load_settings([], {name: value})
+    assert re.fullmatch(rf"{name} must be .+, got {re.escape(repr(value))}", str(caught.value))
+    flag = "--" + name.lower().replace("_", "-")
+    with pytest.raises(SettingsError, match=f"^{flag} must be "):
+        load_settings([f"{flag}={value}"], {})
+
+
+def test_all_bad_values_are_reported_at_once():
+    with pytest.raises(SettingsError) as caught:
+        load_settings(["--port", "x"], {"RNG": "x", "MAX_QUEUE": "x"})
+    assert [line.split()[0] for line in str(caught.value).splitlines()] == ["--port", "RNG", "MAX_QUEUE"]
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("off", None),
+        (" OFF ", None),
+        ("5/second", (5, NS_PER_S)),
+        ("30 per minute", (30, 60 * NS_PER_S)),
+        ("1/5seconds", (1, 5 * NS_PER_S)),
+        ("100 / 2 hours", (100, 7200 * NS_PER_S)),
+        ("7/day", (7, 86400 * NS_PER_S)),
+    ],
+)
+def test_parse_rate(text: str, rate: tuple[int, int] | None):
+    assert parse_rate(text) == rate
+
+
+def test_help_lists_every_setting_with_its_default(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as caught:
+        load_settings(["--help"], {})
+    assert caught.value.code == 0
+    text = re.sub(r"\s+", " ", capsys.readouterr().out)
+    for setting in fields(Settings):
+        assert f"--{setting.name.replace('_', '-')} VALUE" in text
+        assert f"[{setting.name.upper()}, default {setting.metadata['default'] or 'none'}]" in text
+
+
+def test_unknown_and_abbreviated_flags_are_refused(capsys: pytest.CaptureFixture[str]):
+    for flag in ("--unknown=1", "--por=1"):
+        with pytest.raises(SystemExit) as caught:
+            load_settings([flag], {})
+        assert caught.value.code == 2
+        assert flag in capsys.readouterr().err
+
+
+def run_serve(*flags: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "serve", *flags], capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_bad_settings_exit_with_2_and_without_traceback():
+    done = run_serve("--port=x", "--dtype=x")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "--port must be an integer in [0, 65535], got 'x'",
+        "--dtype must be one of float32, float64, bfloat16, float16, got 'x'",
+    ]
+
+
+def test_broken_checkpoint_exits_with_1_and_without_traceback(tmp_path):
+    done = run_serve("--model-dir", str(tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "meta.json: " in done.stderr
+    assert "weights.safetensors: file is missing" in done.stderr
+    assert "Traceback" not in done.stderr
