@@ -17,7 +17,7 @@ from pathlib import Path
 
 from chat_data.conversations import Writer
 from chat_data.exchange import Exchange
-from chat_data.holdout import HeldOut, load_prompts
+from chat_data.holdout import DEVELOPMENT_PROMPTS_PATH, HeldOut, load_prompts
 
 DEFAULT_CONVERSATIONS = 150_000
 _REPORT_EVERY = 20_000
@@ -48,7 +48,7 @@ def as_line(turns: list[Exchange]) -> str:
 def main(argv: list[str] | None = None) -> int:
     """Write the file, report counts by topic on stderr, return the exit code."""
     arguments = parse_arguments(argv)
-    writer = Writer(random.Random(arguments.seed), HeldOut(load_prompts()))
+    writer = Writer(random.Random(arguments.seed), HeldOut(load_prompts() + load_prompts(DEVELOPMENT_PROMPTS_PATH)))
     counts: Counter[str] = Counter()
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     with arguments.output.open("w", encoding="utf-8") as file:

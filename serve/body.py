@@ -7,6 +7,7 @@ be odd (duplicate keys, NaN, 1e999, lone surrogates, bottomless nesting) has its
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, NoReturn, TypeVar
 
@@ -108,8 +109,8 @@ _RULES = {
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for i, key in enumerate(keys) if key in keys[:i])
+        counts = Counter(key for key, _ in pairs)  # linear: a body may hold a million keys
+        twice = next(key for key, count in counts.items() if count > 1)
         raise HttpError(422, f"duplicate field {rust_debug(twice)}")
     return found
 

@@ -25,35 +25,19 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, ClassVar, NamedTuple, TypeVar, cast
 
-from limits import RateLimitItem, RateLimitItemPerSecond, WindowStats, parse_many
+from limits import RateLimitItem, RateLimitItemPerSecond, WindowStats
 from limits.storage import Storage
 from limits.strategies import STRATEGIES
 from limits.strategies import RateLimiter as Strategy
 from slowapi import Limiter
 
+from serve.settings import NS_PER_S
+
 STRATEGY = "token-bucket-gcra"
 SCHEME = "tat-table"
-NS_PER_S = 10**9
-
 _T = TypeVar("_T")
 
 _UNITS = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
-
-
-def parse_rate(text: str) -> tuple[int, int] | None:
-    """(requests, period in ns) of a `limits` expression such as `5/second` or `1/5seconds`; None for `off`.
-
-    Raises ValueError; also where `limits.parse` takes the first of several rates or reads a period of 0 as 1.
-    """
-    if text.strip().lower() == "off":
-        return None
-    try:
-        items = parse_many(text)
-    except ValueError:
-        items = []
-    if len(items) != 1 or items[0].amount < 1 or re.search(r"(/|per)\s*0+\s*[a-z]", text, re.IGNORECASE):
-        raise ValueError(f"RATE_LIMIT must be like 5/second or off, got {text!r}")
-    return items[0].amount, items[0].get_expiry() * NS_PER_S
 
 
 def describe_rate(amount: int, period_ns: int) -> str:
@@ -419,9 +403,7 @@ class RateLimiter:
         self._policy = f'"default";q={burst};w={self._window_s}'
         options: dict[str, Any] = {"clock": clock, "num_slots": num_slots}
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # it warns that the null device is no file; without, it reads .env
+            warnings.simplefilter("ignore")  # it warns that the null device is no file; without, it reads .env
             self._limiter = _PlainLimiter(
                 key_func=lambda request: self.client_key(request.scope),
                 strategy=STRATEGY,

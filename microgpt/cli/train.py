@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from microgpt.cli.interrupt import noted
 from microgpt.errors import DataError
 from microgpt.training.settings import CHAT_DEFAULTS, DEVICES, DTYPES, PLAIN_DEFAULTS, TrainSettings
 
@@ -45,57 +46,69 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         return f"default: {plain}, with --chat {chat}"
 
     data = parser.add_argument_group("data")
-    data.add_argument(
-        "--input", nargs="+", type=Path, required=True, metavar="FILE", help="UTF-8 text or JSONL files"
-    )
+    data.add_argument("--input", nargs="+", type=Path, required=True, metavar="FILE", help="UTF-8 text or JSONL files")
     data.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the model goes")
-    data.add_argument(
-        "--overwrite", action="store_true", help="replace a model or an unfinished run in OUTPUT"
-    )
+    data.add_argument("--overwrite", action="store_true", help="replace a model or an unfinished run in OUTPUT")
     data.add_argument("--chat", action="store_true", help="the input is conversations")
     data.add_argument("--tokenizer", choices=("char", "bpe"), help=default("tokenizer"))
-    data.add_argument(
-        "--vocab-size", type=int, metavar="N", help="most ids of a bpe tokenizer (default: 1024)"
-    )
+    data.add_argument("--vocab-size", type=int, metavar="N", help="most ids of a bpe tokenizer (default: 1024)")
     data.add_argument("--skip-long", action="store_true", help="leave out documents longer than the block")
-    data.add_argument("--held-out", type=float, default=0.05, metavar="F",
-                      help="share of the documents kept for the held-out loss, about 500 at most (default: 0.05)")  # fmt: skip
-    data.add_argument("--loss-on", choices=("all", "assistant"), default="all",
-                      help="learn to predict everything, or only what an assistant says (default: all)")  # fmt: skip
+    data.add_argument(
+        "--held-out",
+        type=float,
+        default=0.05,
+        metavar="F",
+        help="share of the documents kept for the held-out loss, about 500 at most (default: 0.05)",
+    )
+    data.add_argument(
+        "--loss-on",
+        choices=("all", "mixed", "assistant"),
+        default="all",
+        help="learn to predict everything, only what an assistant says, or that and a fifth of the rest (default: all)",
+    )
 
     model = parser.add_argument_group("model")
     model.add_argument("--n-embd", type=int, metavar="N", help=f"width ({default('n_embd')})")
     model.add_argument("--n-head", type=int, metavar="N", help=f"attention heads ({default('n_head')})")
     model.add_argument("--n-layer", type=int, metavar="N", help=f"layers ({default('n_layer')})")
-    model.add_argument("--block-size", type=int, metavar="N",
-                       help="context in tokens (default: fits the longest line, at most 256; with --chat 512)")  # fmt: skip
+    model.add_argument(
+        "--block-size",
+        type=int,
+        metavar="N",
+        help="context in tokens (default: fits the longest line, at most 256; with --chat 512)",
+    )
     model.add_argument("--half", action="store_true", help="store the weights as float16, half the size")
 
     run = parser.add_argument_group("run")
-    run.add_argument(
-        "--batch-size", type=int, metavar="N", help=f"documents a step ({default('batch_size')})"
-    )
+    run.add_argument("--batch-size", type=int, metavar="N", help=f"documents a step ({default('batch_size')})")
     run.add_argument("--steps", type=int, metavar="N", help=f"optimiser steps ({default('steps')})")
     run.add_argument("--lr", type=float, help=f"highest learning rate ({default('lr')})")
-    run.add_argument("--warmup-steps", type=int, metavar="N",
-                     help=f"steps to reach it; it then falls to zero ({default('warmup_steps')}, at most steps / 10)")  # fmt: skip
+    run.add_argument(
+        "--warmup-steps",
+        type=int,
+        metavar="N",
+        help=f"steps to reach it; it then falls to zero ({default('warmup_steps')}, at most steps / 10)",
+    )
     run.add_argument("--weight-decay", type=float, default=0.1, metavar="F", help="of AdamW (default: 0.1)")
-    run.add_argument(
-        "--clip", type=float, default=1.0, metavar="F", help="largest gradient norm (default: 1.0)"
-    )
+    run.add_argument("--clip", type=float, default=1.0, metavar="F", help="largest gradient norm (default: 1.0)")
     run.add_argument("--seed", type=int, default=0, help="of weights, data order and split (default: 0)")
-    run.add_argument("--dtype", choices=DTYPES, default="float32",
-                     help="of matrix products; weights stay float32. bfloat16 is faster on CPUs with AMX and on GPUs")  # fmt: skip
     run.add_argument(
-        "--device", choices=DEVICES, default="auto", help="auto is cuda where there is one (default)"
+        "--dtype",
+        choices=DTYPES,
+        default="float32",
+        help="of matrix products; weights stay float32. bfloat16 is faster on CPUs with AMX and on GPUs",
     )
-    run.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
+    run.add_argument("--device", choices=DEVICES, default="auto", help="auto is cuda where there is one (default)")
     run.add_argument(
-        "--eval-every", type=int, metavar="N", help="steps between held-out losses (default: steps / 20)"
+        "--threads", type=int, metavar="N", help="CPU threads (default: all cores, or one where more do not help)"
     )
+    run.add_argument("--eval-every", type=int, metavar="N", help="steps between held-out losses (default: steps / 20)")
     run.add_argument("--checkpoint-every", type=int, metavar="N", help="save a resumable state every N steps")
-    run.add_argument("--resume", action="store_true",
-                     help="go on with the run in OUTPUT; data and settings must be as they were, --steps included")  # fmt: skip
+    run.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the run in OUTPUT; data and settings must be as they were, --steps included",
+    )
     run.add_argument("--keep-state", action="store_true", help="keep training_state.pt after the last step")
 
 
@@ -112,14 +125,18 @@ def run(arguments: argparse.Namespace) -> int:
     obstacle = None if arguments.resume or arguments.overwrite else holds_model(settings)
     if obstacle:
         raise DataError(obstacle)
-    with _stop_signals() as stop, _console(settings) as console:
-        history = train(settings, console, lambda: stop.number is not None, arguments.resume)
+    with noted(signal.SIGINT, signal.SIGTERM, then=_say_stopping) as wish, _console() as console:
+        history = train(settings, console, lambda: wish.is_made, arguments.resume)
     if history is None:
-        assert stop.number is not None
+        assert wish.number is not None
         print(f"stopped; the same command with --resume goes on from {settings.output / STATE}")
-        return 128 + stop.number
+        return 128 + wish.number
     print(_summary(settings, history))
     return 0
+
+
+def _say_stopping() -> None:
+    print("stopping after this step ...", file=sys.stderr, flush=True)
 
 
 def _summary(settings: TrainSettings, history: "History") -> str:
@@ -135,34 +152,8 @@ def _summary(settings: TrainSettings, history: "History") -> str:
     )
 
 
-class _Stop:
-    """The signal that asked the run to end, if one did."""
-
-    number: int | None = None
-
-
 @contextmanager
-def _stop_signals() -> Iterator[_Stop]:
-    """Within, the first SIGINT or SIGTERM is noted and the second one acts as usual."""
-    stop = _Stop()
-    usual: dict[int, Any] = {}
-
-    def note(number: int, frame: object) -> None:
-        stop.number = number
-        signal.signal(number, usual[number])
-        print("stopping after this step ...", file=sys.stderr, flush=True)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        usual[number] = signal.signal(number, note)
-    try:
-        yield stop
-    finally:
-        for number, handler in usual.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _console(settings: TrainSettings) -> Iterator["_Lines"]:
+def _console() -> Iterator["_Lines"]:
     """A progress bar on a terminal, a line every few seconds elsewhere."""
     if not sys.stdout.isatty():
         yield _Lines()
@@ -192,9 +183,7 @@ class _Lines:
             f"model: {config.num_parameters:,} parameters, vocab {config.vocab_size} ({settings.tokenizer}), "
             f"n_embd {config.n_embd}, n_head {config.n_head}, n_layer {config.n_layer}, block {config.block_size}"
         )
-        self.say(
-            f"run: {self._steps} steps of {settings.batch_size} documents, {settings.dtype} on {run.device}"
-        )
+        self.say(f"run: {self._steps} steps of {settings.batch_size} documents, {settings.dtype} on {run.device}")
         if steps_done:
             self.say(f"resumed after step {steps_done}")
 

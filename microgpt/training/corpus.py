@@ -1,6 +1,7 @@
 """Files -> token ids. Plain text has one document a line; chat files have one JSON conversation a line."""
 
 import hashlib
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +17,9 @@ from microgpt.tokenizers import ChatTokens, Tokenizer, train_bpe, train_chars
 Turn = tuple[str, str]  # role, content
 Conversation = tuple[Turn, ...]
 Example = str | Conversation
+# Share of what is not an assistant's that counts in the loss. With "all", the guesswork of what a user may ask next
+# fills two thirds of the loss of a chat model; with "assistant" it cannot write a conversation by itself.
+LOSS_SHARES = {"all": 1.0, "mixed": 0.2, "assistant": 0.0}
 MAX_HELD_OUT = 500  # more tells little more and costs time at every evaluation
 
 
@@ -118,9 +122,7 @@ def _parse_conversation(line: str, where: str) -> Conversation:
 
 def _parse_turn(turn: Any, where: str) -> Turn:
     if not isinstance(turn, dict):
-        raise DataError(
-            f'{where}: must be an object like {{"role": "user", "content": "Hi"}}, got {turn!r:.60}'
-        )
+        raise DataError(f'{where}: must be an object like {{"role": "user", "content": "Hi"}}, got {turn!r:.60}')
     role, content = turn.get("role"), turn.get("content")
     if role not in ("user", "assistant"):
         raise DataError(f"{where}: role must be user or assistant, got {role!r:.60}")
@@ -131,9 +133,7 @@ def _parse_turn(turn: Any, where: str) -> Turn:
     return role, content
 
 
-def split_held_out(
-    examples: Sequence[Example], fraction: float, seed: int
-) -> tuple[list[Example], list[Example]]:
+def split_held_out(examples: Sequence[Example], fraction: float, seed: int) -> tuple[list[Example], list[Example]]:
     """(training, held-out) examples, both in file order.
 
     An example's side depends on its text and the seed alone, so copies of one text never stand on both sides.
@@ -175,46 +175,48 @@ def encode_examples(
     """The documents of all examples: BOS, tokens or turns, BOS.
 
     A document of more than block_size + 1 tokens becomes several windows, or is left out with skip_long; None has
-    no limit. loss_on "assistant" counts what an assistant says, and the end of its turn and of the document.
+    no limit. loss_on is a key of LOSS_SHARES: how many of a user's tokens and of the role tokens count; what an
+    assistant says, the end of its turn and the end of the document always do.
     """
-    pieces: list[Piece] = []
+    rows: list[_Row] = []
     limit = None if block_size is None else block_size + 1
-    for example in examples:
+    for number, example in enumerate(examples):
         if isinstance(example, str):
             whole = Piece([tokenizer.bos, *tokenizer.encode(example), tokenizer.bos], [], False)
             whole.counted.extend([True] * len(whole.ids))
             exchanges = []
         else:
-            exchanges = _exchanges(example, tokenizer, loss_on == "assistant")
+            exchanges = _exchanges(example, tokenizer, LOSS_SHARES[loss_on], number)
             whole = _join(exchanges, tokenizer.bos, first=True, last=True)
         if limit is None or len(whole.ids) <= limit:
-            pieces.append(whole)
+            rows += _rows([whole])
         elif skip_long:
             counts["long documents skipped"] += 1
         else:
-            windows = (
-                _chat_windows(exchanges, tokenizer.bos, limit) if exchanges else _text_windows(whole, limit)
-            )
+            windows = _chat_windows(exchanges, tokenizer.bos, limit) if exchanges else _text_windows(whole, limit)
             counts["long documents cut into windows"] += 1
             counts["windows"] += len(windows)
-            pieces += windows
-    return _concatenate([piece for piece in pieces if any(piece.counted[1:])])
+            rows += _rows(windows)
+    return _concatenate(rows)
 
 
-def _exchanges(conversation: Conversation, tokenizer: Tokenizer, assistant_only: bool) -> list[Piece]:
-    """The turns as ids, grouped so that each group runs from a user's turn to the last reply to it."""
+def _exchanges(conversation: Conversation, tokenizer: Tokenizer, share: float, number: int) -> list[Piece]:
+    """The turns as ids, grouped so that each group runs from a user's turn to the last reply to it.
+
+    share: of the tokens that are given to the model when it is served (role tokens, what users say), how many count.
+    Which ones follows a golden-ratio sequence that begins elsewhere in each conversation (`number`).
+    """
     chat = tokenizer.chat
     assert isinstance(chat, ChatTokens)
     groups: list[Piece] = []
     previous = "assistant"
+    chosen = ((number + k) * 0.6180339887498949 % 1 < share for k in itertools.count())
     for role, content in conversation:
         if not groups or (role == "user" and previous == "assistant"):
             groups.append(Piece([], [], False))
         ids = [chat.role(role), *tokenizer.encode(content), chat.end_turn]
-        speaks = role == "assistant" or not assistant_only
         groups[-1].ids.extend(ids)
-        # A role token is given to the model as part of the prompt, so "assistant" loss leaves it out.
-        groups[-1].counted.extend([not assistant_only, *[speaks] * (len(ids) - 1)])
+        groups[-1].counted.extend(next(chosen) if k == 0 or role == "user" else True for k in range(len(ids)))
         previous = role
     return groups
 
@@ -253,14 +255,22 @@ def _text_windows(whole: Piece, limit: int) -> list[Piece]:
     return [Piece(whole.ids[i : i + limit], whole.counted[i : i + limit], False) for i in starts]
 
 
-def _concatenate(pieces: Sequence[Piece]) -> Documents:
-    lengths = np.array([0, *(len(piece.ids) for piece in pieces)], np.int64)
-    total = int(lengths.sum())
+_Row = tuple[np.ndarray, np.ndarray, bool]  # a Piece with its ids as int32 and its counts as bool
+
+
+def _rows(pieces: Iterable[Piece]) -> Iterator[_Row]:
+    """The pieces in which anything counts, as arrays: a tenth of the memory of lists, for corpora of many millions."""
+    for piece in pieces:
+        if any(piece.counted[1:]):
+            yield np.array(piece.ids, np.int32), np.array(piece.counted, np.bool_), piece.bos_optional
+
+
+def _concatenate(rows: Sequence[_Row]) -> Documents:
     return Documents(
-        ids=np.fromiter((i for piece in pieces for i in piece.ids), np.int32, total),
-        counted=np.fromiter((c for piece in pieces for c in piece.counted), np.bool_, total),
-        starts=np.cumsum(lengths),
-        bos_optional=np.array([piece.bos_optional for piece in pieces], np.bool_),
+        ids=np.concatenate([np.empty(0, np.int32), *(ids for ids, _, _ in rows)]),
+        counted=np.concatenate([np.empty(0, np.bool_), *(counted for _, counted, _ in rows)]),
+        starts=np.cumsum([0, *(len(ids) for ids, _, _ in rows)], dtype=np.int64),
+        bos_optional=np.array([bos_optional for _, _, bos_optional in rows], np.bool_),
     )
 
 

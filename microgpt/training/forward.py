@@ -43,10 +43,8 @@ def hidden_states(model: GPT, batch: Batch, dtype: torch.dtype) -> Tensor:
 
 def _attend(block: Block, x: Tensor, batch: Batch, dtype: torch.dtype) -> Tensor:
     """The heads' outputs, concatenated: (N, C) in dtype. Attention sees one document only."""
-    N, C = x.shape
-    weight = torch.cat([block.attn_wq.weight, block.attn_wk.weight, block.attn_wv.weight]).to(
-        dtype
-    )  # (3C, C)
+    C = x.shape[-1]
+    weight = torch.cat([block.attn_wq.weight, block.attn_wk.weight, block.attn_wv.weight]).to(dtype)  # (3C, C)
     qkv = F.linear(_rms_norm(x).to(dtype), weight)  # (N, 3C)
     if x.device.type == "cpu":
         # torch's CPU attention in bfloat16 has a backward pass ten times slower than its float32 one.
@@ -91,9 +89,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor, targets: Tensor, dtype: torch.dtype, with_grads: bool
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, targets: Tensor, dtype: torch.dtype, with_grads: bool) -> Tensor:
         narrow = weight.to(dtype)
         total = torch.zeros((), dtype=x.dtype, device=x.device)
         grad_x = torch.empty_like(x) if with_grads else x

@@ -5,9 +5,7 @@ from pathlib import Path
 PLOT = "loss.png"
 
 
-def save_loss_plot(
-    directory: Path, training: list[tuple[int, float]], held_out: list[tuple[int, float]]
-) -> bool:
+def save_loss_plot(directory: Path, training: list[tuple[int, float]], held_out: list[tuple[int, float]]) -> bool:
     """Whether loss.png was written into `directory`: not without matplotlib, which is optional.
 
     training, held_out: (steps done, loss in nats per token).

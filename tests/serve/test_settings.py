@@ -102,7 +102,9 @@ def test_unknown_and_abbreviated_flags_are_refused(capsys: pytest.CaptureFixture
 
 
 def run_serve(*flags: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "serve", *flags], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "serve", *flags], capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def test_bad_settings_exit_with_2_and_without_traceback():

@@ -93,8 +93,12 @@ def test_sigterm_under_load_loses_no_accepted_request():
     assert counts["complete"] >= 4 * NUM_CLIENTS
     assert counts["refused"] + counts["unconnected"] >= NUM_CLIENTS
     assert took_s < 10
-    print(counts, f"{took_s:.2f} s", Counter(o.detail for o in outcomes if o.kind == "unconnected"))
     assert "Traceback" not in "".join(server.err)
+
+
+def connect(server: ServerProcess) -> socket.socket:
+    host, port = server.url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)))
 
 
 @pytest.fixture(scope="module")
@@ -111,11 +115,10 @@ def test_banner_has_a_line_to_paste(server: ServerProcess):
 
 
 def test_client_that_closes_its_connection_frees_the_engine(server: ServerProcess):
-    host, port = server.url.removeprefix("http://").split(":")
     body = json.dumps({"num_samples": 50, "max_tokens": 256, "seed": 2**63, "temperature": 5}).encode()
     for stream in (b"", b'{"stream": true, '):
         payload = stream + body[1:] if stream else body
-        with socket.create_connection((host, int(port))) as connection:
+        with connect(server) as connection:
             connection.sendall(
                 b"POST /microgpt/v1/generate HTTP/1.1\r\nhost: x\r\nx-request-id: gone-%d\r\n" % len(stream)
                 + b"content-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(payload)
@@ -166,22 +169,24 @@ def test_sigterm_while_loading_exits_with_0():
 
 
 def test_second_signal_ends_at_once():
-    with server_process(GOLDEN_DIR / "chat_bpe", "--shutdown-grace-s=60", "--request-timeout-s=60") as server:
-        with socket.create_connection(server.url.removeprefix("http://").split(":")) as connection:
-            # A request whose body never comes: accepted, and never done.
-            connection.sendall(
-                b"POST /microgpt/v1/chat HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
-                b"content-length: 10\r\n\r\n"
-            )
-            time.sleep(0.2)
-            server.process.send_signal(signal.SIGINT)
-            time.sleep(0.5)
-            assert server.process.poll() is None
-            assert httpx.get(server.url + "/health").json()["status"] == "draining"
-            started_at = time.monotonic()
-            server.process.send_signal(signal.SIGTERM)
-            assert server.process.wait(5) == 128 + signal.SIGTERM
-            assert time.monotonic() - started_at < 2
+    with (
+        server_process(GOLDEN_DIR / "chat_bpe", "--shutdown-grace-s=60", "--request-timeout-s=60") as server,
+        connect(server) as connection,
+    ):
+        # A request whose body never comes: accepted, and never done.
+        connection.sendall(
+            b"POST /microgpt/v1/chat HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+            b"content-length: 10\r\n\r\n"
+        )
+        time.sleep(0.2)
+        server.process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        assert server.process.poll() is None
+        assert httpx.get(server.url + "/health").json()["status"] == "draining"
+        started_at = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(5) == 128 + signal.SIGTERM
+        assert time.monotonic() - started_at < 2
 
 
 def test_grace_is_bounded_and_what_it_cuts_off_gets_an_error():
