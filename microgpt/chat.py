@@ -88,12 +88,10 @@ def _shorten_last_user_turn(turns: list[list[int]], chat: ChatTokens, bos: int, 
     """[BOS, user] + the end of the content of turns[0] + all after it; of the assistant turns after it, the oldest
     go first until some of the content fits."""
     content, later = turns[0][1:-1], turns[1:]
-    while later and _room(later, keep) < min(1, len(content)):
-        later = later[1:]
-    kept = content[max(0, len(content) - _room(later, keep)) :]
-    return [bos, chat.user, *kept, chat.end_turn, *(token for turn in later for token in turn), chat.assistant]
-
-
-def _room(later: list[list[int]], keep: int) -> int:
-    """How many content tokens fit beside BOS, user, end_turn, the later turns and the final assistant token."""
-    return keep - 4 - sum(map(len, later))
+    room = keep - 4 - sum(map(len, later))  # for content, beside BOS, user, end_turn and the final assistant token
+    first = 0
+    while first < len(later) and room < min(1, len(content)):
+        room += len(later[first])
+        first += 1
+    kept = content[max(0, len(content) - room) :]
+    return [bos, chat.user, *kept, chat.end_turn, *(token for turn in later[first:] for token in turn), chat.assistant]

@@ -62,6 +62,13 @@ class Checkpoint:
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """The checkpoint in directory `path`. Raises CheckpointError with every problem found."""
     directory = Path(path)
+    try:
+        return _load(directory)
+    except OSError as error:  # a path too long, a parent that may not be looked into
+        raise CheckpointError(directory, [f"{directory}: {error.strerror or error}"]) from None
+
+
+def _load(directory: Path) -> Checkpoint:
     if not directory.is_dir():
         raise CheckpointError(directory, [f"{directory} is not a directory"])
     problems: list[str] = []
@@ -160,6 +167,9 @@ def _read_weights(path: Path, problems: list[str]) -> dict[str, StoredTensor] | 
     for name, entry in entries:
         if entry["dtype"] not in _NUMPY:
             problems.append(f"{WEIGHTS}: {name} must be F32, F16 or BF16, got {entry['dtype']}")
+            continue
+        if len(entry["shape"]) != 2 or not all(entry["shape"]):
+            problems.append(f"{WEIGHTS}: {name} must have two dimensions, got shape {str(entry['shape'])[:60]}")
             continue
         bits = np.frombuffer(entry["data"], _NUMPY[entry["dtype"]]).reshape(entry["shape"])
         tensors[name] = StoredTensor(entry["dtype"], bits)

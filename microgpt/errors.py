@@ -28,7 +28,7 @@ class CheckpointError(MicrogptError):
     def __init__(self, path: object, problems: Sequence[str]):
         self.path = str(path)
         self.problems = tuple(problems)
-        noun = "problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
+        noun = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
         lines = "".join(f"\n  {problem}" for problem in self.problems)
         super().__init__(f"cannot use the checkpoint in {self.path}: {noun}:{lines}")
 

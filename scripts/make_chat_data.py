@@ -1,7 +1,8 @@
 """Write the conversations the default chat model is trained on.
 
 One JSON line a conversation, a list of {"role", "content"}; the same seed and count give the same bytes. Needs
-nothing but Python. The wordings of `eval_prompts.json` are left out.
+nothing but Python. The wordings of `eval_prompts.json` and `eval_hard_prompts.json`
+are left out.
 
     python scripts/make_chat_data.py --output data/chat.jsonl
 """
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from chat_data.conversations import Writer
 from chat_data.exchange import Exchange
-from chat_data.holdout import DEVELOPMENT_PROMPTS_PATH, HeldOut, load_prompts
+from chat_data.holdout import HARD_PROMPTS_PATH, HeldOut, load_prompts
 
 DEFAULT_CONVERSATIONS = 150_000
 _REPORT_EVERY = 20_000
@@ -48,7 +49,7 @@ def as_line(turns: list[Exchange]) -> str:
 def main(argv: list[str] | None = None) -> int:
     """Write the file, report counts by topic on stderr, return the exit code."""
     arguments = parse_arguments(argv)
-    writer = Writer(random.Random(arguments.seed), HeldOut(load_prompts() + load_prompts(DEVELOPMENT_PROMPTS_PATH)))
+    writer = Writer(random.Random(arguments.seed), HeldOut(load_prompts() + load_prompts(HARD_PROMPTS_PATH)))
     counts: Counter[str] = Counter()
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     with arguments.output.open("w", encoding="utf-8") as file:

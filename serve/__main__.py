@@ -19,6 +19,7 @@ from serve.access import configure_logging
 from serve.app import build_app, model_card
 from serve.engine_client import EngineClient
 from serve.limits import RateLimiter, describe_rate
+from serve.protocol import HttpProtocol
 from serve.service import Service
 from serve.settings import Settings, SettingsError, load_settings
 
@@ -42,8 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse(str(error), 1)
     try:
         listener = _listen(settings.host, settings.port)
-    except OSError as error:
-        return _refuse(f"cannot listen on {settings.host} port {settings.port}: {error.strerror or error}", 1)
+    except (OSError, UnicodeError) as error:  # UnicodeError: a host name that cannot be one
+        reason = getattr(error, "strerror", None) or error
+        return _refuse(f"cannot listen on {settings.host} port {settings.port}: {reason}", 1)
     with contextlib.closing(listener), asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_serve(settings, checkpoint, limiter, listener))
 
@@ -58,7 +60,7 @@ async def _serve(settings: Settings, checkpoint: Checkpoint, limiter: RateLimite
     stopping = _stop_on_signals()
     server = _Server(_uvicorn_config(build_app(settings, service, limiter)))
     url = _url(listener)
-    print(f"loading {settings.model_dir}, listening on {url}", flush=True)
+    _announce(f"loading {settings.model_dir}, listening on {url}")
     client.start()
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     built, stopped = asyncio.create_task(client.built()), asyncio.create_task(stopping.wait())
@@ -66,7 +68,7 @@ async def _serve(settings: Settings, checkpoint: Checkpoint, limiter: RateLimite
     code = 0
     if built.done():
         if (error := built.exception()) is None:
-            print(_banner(settings, service, url), flush=True)
+            _announce(_banner(settings, service, url))
             await asyncio.wait((stopped, serving), return_when=asyncio.FIRST_COMPLETED)
         else:
             # What microgpt raises on purpose says what to do; anything else needs its traceback.
@@ -77,8 +79,8 @@ async def _serve(settings: Settings, checkpoint: Checkpoint, limiter: RateLimite
     await serving
     built.cancel()
     stopped.cancel()
-    if not built.done():  # the engine's thread is deep inside imports: nothing to wait for, nothing to lose
-        sys.stdout.flush()
+    if not service.close() or not built.done():
+        # A thread is deep inside imports or a huge body, and would hold up the end: there is nothing to lose with it.
         os._exit(code)
     return code
 
@@ -130,7 +132,7 @@ class _Server(uvicorn.Server):
 def _uvicorn_config(app: object) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # pyright: ignore[reportArgumentType]
-        http="httptools",
+        http=HttpProtocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -203,6 +205,14 @@ def _banner(settings: Settings, service: Service, url: str) -> str:
             f"  try      curl {url}{path} -H 'Content-Type: application/json' -d '{body}'",
         ]
     )
+
+
+def _announce(text: str) -> None:
+    """Print for whoever watches; a reader that has gone is no reason to stop."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - else the interpreter fails to flush it at the end
 
 
 def _refuse(message: str, code: int) -> int:

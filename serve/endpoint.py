@@ -79,7 +79,7 @@ class Endpoint:
                 body = await read_body(scope["headers"], receive, self._max_body_bytes)
                 what = "the request"
                 async with _UntilDisconnect(receive):
-                    work = await self._route.prepare(self._service, body)
+                    work = await self._service.prepare(self._route.prepare, body)
                     with self._service.start(work.requests) as generation:
                         try:
                             await self._answer(work, generation, answer)
@@ -129,9 +129,9 @@ class _Answer:
     async def send_events(self, events: bytes, *, last: bool = False) -> None:
         """Stream events, after the head if they are the first. Waits while the client reads slowly."""
         if not self._started:
-            self._started = True
             headers = encode_headers(sse.HEADERS | self._closing() | self.headers)
             await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+            self._started = True
         await self._send({"type": "http.response.body", "body": events, "more_body": not last})
 
     async def fail(self, error: HttpError) -> None:

@@ -3,18 +3,23 @@
 import asyncio
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
-from microgpt import Checkpoint, GenerationRequest
+from microgpt import Checkpoint, GenerationRequest, Overloaded
 from microgpt.chat import ChatPrompt, Message, chat_prompt
 from serve.engine_client import EngineClient, EngineState, Generation, Progress
 from serve.errors import HttpError
 
 __all__ = ["Generation", "Progress", "Service"]
 
-# Tokenising runs at some MB/s: what is longer would hold up every other connection for milliseconds.
-OFF_LOOP_CHARS = 16 * 1024
+T = TypeVar("T")
+
+# Parsing and tokenising run at some MB/s: a longer body would hold up every other connection for milliseconds.
+OFF_LOOP_BYTES = 16 * 1024
+MAX_PREPARING = 32  # large bodies that wait for the one thread that prepares them
 
 
 class Service:
@@ -31,6 +36,8 @@ class Service:
         self._accepted = 0
         self._idle = asyncio.Event()
         self._idle.set()
+        self._preparer = ThreadPoolExecutor(1, "prepare")
+        self._preparing: set[Future[Any]] = set()
 
     @property
     def max_queue(self) -> int:
@@ -76,12 +83,28 @@ class Service:
         """Returns when no accepted request is unanswered."""
         await self._idle.wait()
 
-    async def chat_prompt(self, messages: Sequence[Message]) -> ChatPrompt:
-        """The prompt for `messages`; long ones are tokenised off the event loop. Raises InvalidRequest."""
-        encode = chat_prompt, self.tokenizer, self.config.block_size, messages
-        if sum(len(message.content) for message in messages) > OFF_LOOP_CHARS:
-            return await asyncio.to_thread(*encode)
-        return encode[0](*encode[1:])
+    async def prepare(self, prepare: Callable[["Service", bytes], T], body: bytes) -> T:
+        """`prepare(self, body)`: what a dialect makes of a body, large ones off the event loop.
+
+        Raises Overloaded when too many large ones wait already.
+        """
+        if len(body) <= OFF_LOOP_BYTES:
+            return prepare(self, body)
+        if len(self._preparing) >= MAX_PREPARING:
+            raise Overloaded("too many large requests are waiting to be read")
+        future = self._preparer.submit(prepare, self, body)
+        self._preparing.add(future)
+        future.add_done_callback(self._preparing.discard)
+        return await asyncio.wrap_future(future)
+
+    def close(self) -> bool:
+        """Drop what waits to be prepared; False if a body is being prepared at this moment, which cannot be stopped."""
+        self._preparer.shutdown(wait=False, cancel_futures=True)
+        return not self._preparing
+
+    def chat_prompt(self, messages: Sequence[Message]) -> ChatPrompt:
+        """The prompt for `messages`. Raises InvalidRequest."""
+        return chat_prompt(self.tokenizer, self.config.block_size, messages)
 
     def new_id(self) -> str:
         """An id that no other sequence of this server has."""

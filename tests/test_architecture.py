@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 # From the outermost layer to the innermost; a module may import what stands below it, or its own entry's package.
 LAYERS = [
     ["serve.__main__"],
-    ["serve.app"],
+    ["serve.app", "serve.protocol"],
     ["serve.endpoint"],
     ["serve.access"],
     ["serve.dialects"],

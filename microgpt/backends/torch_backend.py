@@ -3,6 +3,7 @@
 It promises the same bits only at a fixed batch shape: BLAS picks its summation order by the number of rows.
 """
 
+import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -130,7 +131,7 @@ class TorchBackend:
         positions = torch.tensor([p for row in rows for p in range(row.start, row.end)], device=device)
         slots = torch.tensor([row.slot for row in rows for _ in row.token_ids], device=device)
         single = [i for i, length in enumerate(lengths) if length == 1]
-        offsets = [sum(lengths[:i]) for i in range(len(rows))]
+        offsets = list(itertools.accumulate(lengths, initial=0))[:-1]
         decode = torch.tensor([offsets[i] for i in single], dtype=torch.long, device=device)
         x = self._model.embed(ids, positions)  # (R, C), R = all tokens of all rows
         for layer, block in enumerate(self._model.blocks()):
@@ -225,5 +226,5 @@ def _pick_device(device: str) -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
-        raise InvalidRequest("device must be available, got cuda: torch finds no CUDA device here")
+        raise InvalidRequest("device must be auto or cpu on this machine, got cuda: torch finds no CUDA device")
     return device

@@ -20,6 +20,10 @@ class BpeTokenizer:
         # Every load must set this again: it is not stored in tokenizer.json. With it, "<user>" typed by a user is
         # six ordinary characters.
         tokenizer.encode_special_tokens = True
+        # Settings of the file that would cut a message, pad it with special tokens, or encode it differently each time.
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        tokenizer.model.dropout = None
         self._hf = tokenizer
         self.vocab_size: int = tokenizer.get_vocab_size(with_added_tokens=True)
         added = tokenizer.get_added_tokens_decoder()
@@ -60,27 +64,43 @@ class BpeFormat:
         problems = special_token_problems(meta)
         try:
             text = (directory / FILE).read_text("utf-8")
-            kind = json.loads(text)
+            parsed = json.loads(text)
         except (OSError, ValueError, RecursionError) as error:
             return None, [*problems, f"{FILE}: not readable as JSON: {error}"]
+        problems += _format_problems(parsed)
+        if problems:
+            return None, problems
         try:
             tokenizer = hf.Tokenizer.from_str(text)
         except Exception as error:  # the library raises bare Exception for every kind of damage
-            return None, [*problems, f"{FILE}: not a tokenizer: {error}"]
-        problems += _format_problems(tokenizer, kind, is_chat(meta))
+            return None, [f"{FILE}: not a tokenizer: {error}"]
+        problems = _vocabulary_problems(tokenizer, is_chat(meta))
         return (None, problems) if problems else (BpeTokenizer(tokenizer, is_chat(meta)), [])
 
 
-def _format_problems(tokenizer: hf.Tokenizer, parsed: Any, chat: bool) -> list[str]:
-    """What this project cannot serve: another model than byte-level BPE, missing special tokens, holes in the ids."""
+def _format_problems(parsed: Any) -> list[str]:
+    """What this project cannot serve: another model than byte-level BPE. Looked for before the library sees the file,
+    since some of it makes the library abort the process."""
+    if not isinstance(parsed, dict) or not isinstance(parsed.get("model"), dict):
+        return [f"{FILE}: not a tokenizer: must be an object with a `model` object"]
     problems = []
-    kind = (parsed.get("model") or {}).get("type", "BPE")
-    if kind != "BPE":
-        problems.append(f"{FILE}: model.type must be BPE, got {kind!r}")
+    model = parsed["model"]
+    if model.get("type", "BPE") != "BPE":
+        problems.append(f"{FILE}: model.type must be BPE, got {model['type']!r:.60}")
+    for name in ("continuing_subword_prefix", "end_of_word_suffix"):
+        if model.get(name):
+            problems.append(f"{FILE}: model.{name} must be null for byte-level BPE, got {model[name]!r:.60}")
+    if parsed.get("normalizer") is not None:
+        problems.append(f"{FILE}: normalizer must be null for byte-level BPE, got {_type_of(parsed['normalizer'])}")
     if not _is_byte_level(parsed.get("pre_tokenizer")):
-        problems.append(
-            f"{FILE}: pre_tokenizer must be or contain ByteLevel, got {_type_of(parsed.get('pre_tokenizer'))}"
-        )
+        found = _type_of(parsed.get("pre_tokenizer"))
+        problems.append(f"{FILE}: pre_tokenizer must be or contain ByteLevel, got {found}")
+    return problems
+
+
+def _vocabulary_problems(tokenizer: hf.Tokenizer, chat: bool) -> list[str]:
+    """Missing special tokens, and holes in the ids."""
+    problems = []
     special = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
     for name in (BOS, *(f"<{name}>" for name in SPECIAL_TOKENS if chat)):
         if name not in special:
@@ -94,11 +114,12 @@ def _format_problems(tokenizer: hf.Tokenizer, parsed: Any, chat: bool) -> list[s
 def _is_byte_level(node: Any) -> bool:
     if not isinstance(node, dict):
         return False
-    return node.get("type") == "ByteLevel" or any(_is_byte_level(child) for child in node.get("pretokenizers") or [])
+    children = node.get("pretokenizers")
+    return node.get("type") == "ByteLevel" or (isinstance(children, list) and any(map(_is_byte_level, children)))
 
 
 def _type_of(node: Any) -> str:
-    return repr(node.get("type")) if isinstance(node, dict) else "none"
+    return f"{node.get('type')!r:.60}" if isinstance(node, dict) else "none"
 
 
 def _byte_alphabet() -> dict[str, int]:

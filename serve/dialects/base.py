@@ -1,6 +1,6 @@
 """What a dialect is: routes, each turning a body into work, and a way to render what comes back and what goes wrong."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,12 +40,13 @@ class Work:
 class Route:
     """One generating route. The models and `stream_meaning` are what the OpenAPI schema shows.
 
-    prepare: raises HttpError or MicrogptError for a body that cannot be served.
+    prepare: called on the event loop or, for a large body, on a worker thread; raises HttpError or MicrogptError for a
+    body that cannot be served.
     """
 
     path: str
     summary: str
-    prepare: Callable[[Service, bytes], Awaitable[Work]]
+    prepare: Callable[[Service, bytes], Work]
     request_model: type[BaseModel]
     answer_model: type[BaseModel]
     stream_meaning: str

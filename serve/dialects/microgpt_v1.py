@@ -19,6 +19,7 @@ from serve.errors import HttpError, error_body, rust_debug, shown
 from serve.service import Progress, Service
 
 MAX_SAMPLES = 50
+MAX_MESSAGES = 4096  # far more than any tiny context holds; a million tiny ones would cost seconds to look at
 # The original took a body that is an array for its fields in order, four of them; what followed was bad JSON (400)
 # while fewer were a bad value (422). Arrays are refused here, with those statuses.
 ORIGINAL_FIELDS = 4
@@ -77,7 +78,7 @@ class ChatAnswer(BaseModel):
     tokens_dropped: int
 
 
-async def prepare_generate(service: Service, body: bytes) -> Work:
+def prepare_generate(service: Service, body: bytes) -> Work:
     """The work that a generate body asks for."""
     asked = _parse(GenerateBody, body)
     _check_temperature(asked)
@@ -108,7 +109,7 @@ async def prepare_generate(service: Service, body: bytes) -> Work:
     return Work(requests, GenerateRenderer(num_samples), asked.stream)
 
 
-async def prepare_chat(service: Service, body: bytes) -> Work:
+def prepare_chat(service: Service, body: bytes) -> Work:
     """The work that a chat body asks for."""
     asked = _parse(ChatBody, body)
     if service.tokenizer.chat is None:  # before any look at the values, as the original does
@@ -118,7 +119,7 @@ async def prepare_chat(service: Service, body: bytes) -> Work:
     _check_messages(asked.messages)
     _check_filters(asked)
     messages = [Message(cast(Any, message.role), message.content) for message in asked.messages]
-    prompt = await service.chat_prompt(messages)
+    prompt = service.chat_prompt(messages)
     params = chat_params(
         service.tokenizer,
         len(prompt.ids),
@@ -206,6 +207,9 @@ def _parse(model: type[M], body: bytes) -> M:
     value = parse_json(body)
     if isinstance(value, list) and len(value) > ORIGINAL_FIELDS:
         raise HttpError(400, "body must be an object, got an array")
+    messages = value.get("messages") if isinstance(value, dict) else None
+    if isinstance(messages, list) and len(messages) > MAX_MESSAGES:
+        raise HttpError(400, f"messages must have at most {MAX_MESSAGES} turns, got {len(messages)}")
     return validate(model, value)
 
 

@@ -128,3 +128,12 @@ def test_reply_sampling_rules() -> None:
     assert set(params.suppress_token_ids) == {BOS, USER, ASSISTANT}
     assert chat_params(TOKENIZER, 10, 32).max_tokens == 22
     assert chat_params(TOKENIZER, 10, 32, max_tokens=3).max_tokens == 3
+
+
+def test_a_hundred_thousand_turns_are_cut_in_linear_time() -> None:
+    messages = [Message("user", "abc"), *[Message("assistant", "d")] * 100_000]
+    prompt = chat_prompt(TOKENIZER, 64, messages)  # quadratic work would take minutes, and the test's time limit
+    kept = prompt.ids[2 : prompt.ids.index(END)]
+    assert prompt.ids[:2] == (BOS, USER)
+    assert TOKENIZER.decode(kept) in ("c", "bc", "abc")
+    assert len(prompt.ids) <= 48

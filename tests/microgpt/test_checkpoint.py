@@ -192,6 +192,18 @@ def test_integer_tensor_is_refused_by_name(copy_of_golden: Path) -> None:
     assert "weights.safetensors: wpe must be F32, F16 or BF16, got I32" in problems_of(copy_of_golden)
 
 
+def edit_tokenizer(**changes: Any) -> Callable[[str], str]:
+    """An edit of tokenizer.json's text that sets keys, merging where the value is an object."""
+
+    def edit(text: str) -> str:
+        parsed = json.loads(text)
+        for key, value in changes.items():
+            parsed[key] = parsed[key] | value if key == "model" else value
+        return json.dumps(parsed)
+
+    return edit
+
+
 @pytest.mark.parametrize(
     ("edit", "expected"),
     [
@@ -203,6 +215,11 @@ def test_integer_tensor_is_refused_by_name(copy_of_golden: Path) -> None:
             lambda t: json.dumps(json.loads(t) | {"pre_tokenizer": {"type": "Whitespace"}}),
             "pre_tokenizer must be or contain ByteLevel, got 'Whitespace'",
         ),
+        (lambda t: "[]", "not a tokenizer"),
+        (edit_tokenizer(normalizer={"type": "NFC"}), "normalizer must be null for byte-level BPE, got 'NFC'"),
+        (edit_tokenizer(model={"continuing_subword_prefix": "a"}), "model.continuing_subword_prefix must be null"),
+        (edit_tokenizer(model={"end_of_word_suffix": "##"}), "model.end_of_word_suffix must be null"),
+        (edit_tokenizer(model={"type": "WordPiece"}), "model.type must be BPE, got 'WordPiece'"),
     ],
 )
 def test_bad_tokenizer_json(chat_golden_dir: Path, tmp_path: Path, edit: Callable[[str], str], expected: str) -> None:
@@ -225,3 +242,47 @@ def test_saving_what_overflows_float16_is_refused_and_writes_nothing(tmp_path: P
     with pytest.raises(CheckpointError, match="non-finite"), np.errstate(over="ignore"):
         save_checkpoint(tmp_path / "new", config, arrays, tokenizer, dtype="F16")
     assert not (tmp_path / "new").exists()
+
+
+def test_truncation_padding_and_dropout_of_a_tokenizer_file_are_not_obeyed(
+    chat_golden_dir: Path, tmp_path: Path
+) -> None:
+    directory = shutil.copytree(chat_golden_dir, tmp_path / "copy")
+    plain = load_checkpoint(directory).tokenizer
+    edit = edit_tokenizer(
+        truncation={"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0},
+        padding={
+            "strategy": {"Fixed": 20},
+            "direction": "Right",
+            "pad_to_multiple_of": None,
+            "pad_id": 1,
+            "pad_type_id": 0,
+            "pad_token": "<user>",
+        },
+        model={"dropout": 0.5},
+    )
+    text = (directory / "tokenizer.json").read_text("utf-8")
+    (directory / "tokenizer.json").write_text(edit(text), "utf-8")
+    odd = load_checkpoint(directory).tokenizer
+    for message in ("Hello there my friend, how are you?", "hi"):
+        assert odd.encode(message) == plain.encode(message)
+
+
+@pytest.mark.parametrize("shape", [[1] * 70, [0, 1 << 62, 4], [16], [0, 16]])
+def test_tensors_of_odd_shapes_are_named(copy_of_golden: Path, shape: list[int]) -> None:
+    path = copy_of_golden / "weights.safetensors"
+    raw = path.read_bytes()
+    n = struct.unpack("<Q", raw[:8])[0]
+    header = json.loads(raw[8 : 8 + n])
+    end, size = len(raw) - 8 - n, 4 * int(np.prod(shape, dtype=object))
+    header["odd"] = {"dtype": "F32", "shape": shape, "data_offsets": [end, end + size]}
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + raw[8 + n :] + bytes(size))
+    assert any(
+        ("weights.safetensors: " in problem and "odd" in problem) or "sound" in problem
+        for problem in problems_of(copy_of_golden)
+    )
+
+
+def test_a_path_that_is_too_long_is_a_problem_like_others(tmp_path: Path) -> None:
+    assert "File name too long" in problems_of(tmp_path / ("a" * 300))[0]

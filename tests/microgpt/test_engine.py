@@ -1,6 +1,7 @@
 """The engine: continuous batching, exactly one terminal event, the same answer alone and in a crowd."""
 
 import random
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -145,6 +146,39 @@ def test_every_request_ends_exactly_once_with_truthful_counts(engine: Engine, ti
     assert engine.stats.running == engine.stats.waiting == 0
     assert not engine.has_work
     assert engine.step() == []
+
+
+@pytest.mark.slow
+def test_a_long_random_load_leaks_nothing(engine: Engine, tiny_checkpoint: Checkpoint) -> None:
+    rng = random.Random(3)
+    live: set[str] = set()
+    ended = 0
+
+    def step() -> int:
+        done = [event.request_id for event in engine.step() if not isinstance(event, TokenEvent)]
+        live.difference_update(done)
+        check_invariants(engine)
+        return len(done)
+
+    tracemalloc.start()
+    for number in range(6000):
+        if number == 1000:
+            before = tracemalloc.get_traced_memory()[0]
+        request = random_request(rng, tiny_checkpoint, f"r{number}")
+        engine.add(request)
+        live.add(request.id)
+        if rng.random() < 0.2:
+            engine.cancel(rng.choice(sorted(live)))
+        while len(live) > 20:
+            ended += step()
+    while engine.has_work:
+        ended += step()
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert ended == 6000
+    assert not live
+    assert engine.stats.free_slots == engine.stats.num_slots
+    assert grown < 100_000
 
 
 def test_first_come_first_served(engine: Engine) -> None:

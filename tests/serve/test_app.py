@@ -349,8 +349,8 @@ def test_client_that_leaves_stops_costing_compute(tiny_checkpoint: Checkpoint, p
         exchange.disconnect()
         await exchange.done()
         await eventually(lambda: not engine.live)
+        await eventually(lambda: service.client.in_flight == 0)
         assert exchange.messages == []
-        assert service.client.in_flight == 0
         assert len(engine.cancelled) == len(engine.seen)
 
     run(tiny_checkpoint, scenario)
@@ -572,6 +572,32 @@ def test_chat_needs_a_context_of_8(make_model: Any):
         assert "block_size" in answer.error
 
     run(checkpoint, scenario)
+
+
+def test_too_many_huge_bodies_at_once_are_refused(tiny_checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch):
+    import serve.service as module
+
+    monkeypatch.setattr(module, "MAX_PREPARING", 2)
+    release = threading.Event()
+    original = module.chat_prompt
+
+    def slow(*args: Any) -> Any:
+        release.wait(10)
+        return original(*args)
+
+    monkeypatch.setattr(module, "chat_prompt", slow)
+
+    async def scenario(service: Served, engine: ScriptedEngine) -> None:
+        huge = {"messages": [{"role": "user", "content": "a" * 100_000}], "max_tokens": 1}
+        first = [asyncio.create_task(service.ask(CHAT, huge)) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        refused = await service.ask(CHAT, huge)
+        release.set()
+        assert refused.status == 503
+        assert refused.headers["retry-after"] == "1"
+        assert [(await answer).status for answer in first] == [200, 200]
+
+    run(tiny_checkpoint, scenario)
 
 
 def test_huge_messages_are_tokenised_off_the_loop(tiny_checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch):

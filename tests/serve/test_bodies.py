@@ -89,7 +89,8 @@ def test_generate_body(tiny_checkpoint: Checkpoint, body: bytes, status: int, me
     [
         ([], 400, "messages must not be empty"),
         ({}, 422, "messages must be an array, got an object"),
-        ([1] * 100_000, 422, "messages[0] must be an object, got 1"),
+        ([1] * 4096, 422, "messages[0] must be an object, got 1"),
+        ([1] * 4097, 400, "messages must have at most 4096 turns, got 4097"),
         ([{"role": "user"}], 422, "messages[0].content is required"),
         ([{"role": None, "content": "x"}], 422, "messages[0].role must be a string, got null"),
         ([*HELLO, {"role": "user", "content": "\u2003\x85\u3000"}], 400, "messages[1]: content must not be empty"),

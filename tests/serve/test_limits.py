@@ -1,10 +1,8 @@
 """serve.limits against a slow, obvious token bucket, and against floods, forged headers and stray configuration."""
 
 import random
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from fractions import Fraction
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -24,8 +22,6 @@ from serve.limits import (
     TatTable,
     TokenBucketLimit,
     TokenBucketStrategy,
-    budget_key,
-    parse_address,
 )
 from serve.settings import NS_PER_S, parse_rate
 
@@ -395,6 +391,7 @@ print(full - before, refused, resident_mb() - before)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.slow
 def test_a_million_addresses_in_a_second_stay_under_64_mb_and_give_it_back() -> None:
     """The hardest case: at one request per minute not one entry expires, and all are admitted."""
     done = subprocess.run([sys.executable, "-c", MILLION], capture_output=True, text=True, check=True)
@@ -402,25 +399,6 @@ def test_a_million_addresses_in_a_second_stay_under_64_mb_and_give_it_back() -> 
     assert 16 < float(grown_mb) < 64  # fewer than 16 bytes each would mean that they were not kept
     assert int(refused) == 0
     assert float(left_mb) < 8  # after the sweep
-
-
-def test_no_hit_stalls_while_the_table_fills() -> None:
-    """Of three equal floods the best time of each hit: what the machine adds is random, a resize would repeat."""
-    floods = []
-    for _ in range(3):
-        clock = Clock(1)
-        limiter = make(clock, num_slots=2**21)
-        parse_address.cache_clear()
-        budget_key.cache_clear()
-        times_ns = []
-        for i in range(100_000):
-            clock.now += 2000  # the first half has begun to expire before the end, and is swept
-            scope = from_peer(socket.inet_ntoa(i.to_bytes(4)))
-            start = time.perf_counter_ns()
-            limiter.check(scope)
-            times_ns.append(time.perf_counter_ns() - start)
-        floods.append(times_ns)
-    assert max(min(times_ns) for times_ns in zip(*floods, strict=True)) < 1 * MS
 
 
 def test_a_full_table_refuses_new_addresses_but_not_old_ones() -> None:

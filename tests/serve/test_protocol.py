@@ -1,0 +1,93 @@
+"""What never becomes a request: malformed, oversized and abandoned bytes on a real socket."""
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.serve.server_process import ServerProcess, server_process
+
+GOLDEN_DIR = Path(__file__).parents[1] / "golden"
+HEALTH = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def server():
+    with server_process(GOLDEN_DIR / "chat_bpe", "--log-format=json", "--rate-limit=off") as server:
+        yield server
+
+
+def exchange(server: ServerProcess, data: bytes) -> bytes:
+    """Everything that comes back until the server closes the connection."""
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        received = b""
+        try:
+            connection.sendall(data)
+            while chunk := connection.recv(1 << 16):
+                received += chunk
+        except ConnectionError:
+            pass
+        return received
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"hello\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"POST /microgpt/v1/chat HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+        b"POST /microgpt/v1/chat HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999999999999999\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nbad header\r\n\r\n",
+    ],
+)
+def test_malformed_requests_are_400_in_json_with_an_id(server: ServerProcess, data: bytes) -> None:
+    head, _, body = exchange(server, data).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request")
+    assert b"content-type: application/json" in head
+    assert b"x-request-id: " in head
+    assert json.loads(body) == {"error": "malformed HTTP request"}
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"x-long: " + b"a" * 200_000 + b"\r\n", b"x-many: 1\r\n" * 129, b"x-long: " + b"a" * 2_000_000],
+)
+def test_oversized_heads_are_431(server: ServerProcess, head: bytes) -> None:
+    answer = exchange(server, b"GET /health HTTP/1.1\r\nhost: x\r\n" + head + b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 431 ") or answer == b""  # a reset may overtake it while we still send
+    assert exchange(server, HEALTH.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")).startswith(b"HTTP/1.1 200")
+
+
+def test_garbage_behind_a_request_does_not_disturb_its_answer(server: ServerProcess) -> None:
+    body = b'{"num_samples": 3}'
+    request = (
+        b"POST /microgpt/v1/generate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        b"content-length: %d\r\n\r\n" % len(body)
+    )
+    head, _, answer = exchange(server, request + body + b"garbage\r\n\r\n").partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200")
+    assert len(json.loads(answer)["samples"]) == 3
+
+
+def test_pipelined_requests_are_dropped_and_the_connection_closed_after_the_first_answer(server: ServerProcess) -> None:
+    answer = exchange(server, HEALTH * 4)
+    assert answer.count(b"HTTP/1.1 200 OK") == 1
+    assert b'"status"' in answer
+
+
+def test_requests_behind_an_abandoned_one_are_dropped_in_silence(server: ServerProcess) -> None:
+    body = b'{"num_samples": 50, "temperature": 5, "seed": 9}'
+    request = (
+        b"POST /microgpt/v1/generate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        b"x-request-id: dropped\r\ncontent-length: %d\r\n\r\n" % len(body)
+    )
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall((request + body) * 3)
+    exchange(server, HEALTH.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"))
+    assert server.stop() == 0
+    assert not any("Traceback" in line or "unexpected error" in line for line in server.err)
+    assert sum("dropped" in line for line in server.err) <= 1
