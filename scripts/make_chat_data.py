@@ -1,8 +1,7 @@
 """Write the conversations the default chat model is trained on.
 
 One JSON line a conversation, a list of {"role", "content"}; the same seed and count give the same bytes. Needs
-nothing but Python. The wordings of `eval_prompts.json` and `eval_hard_prompts.json`
-are left out.
+nothing but Python. The wordings of `eval_prompts.json` and `eval_hard_prompts.json` are left out.
 
     python scripts/make_chat_data.py --output data/chat.jsonl
 """
@@ -32,7 +31,15 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "--conversations", type=int, default=DEFAULT_CONVERSATIONS, help="how many (default %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the random stream (default %(default)s)")
+    parser.add_argument(
+        "--memory-share",
+        type=float,
+        default=0.3,
+        help="share of the conversations in which something is told and asked back (default %(default)s)",
+    )
     arguments = parser.parse_args(argv)
+    if not 0 <= arguments.memory_share <= 1:
+        parser.error(f"--memory-share must be in [0, 1], got {arguments.memory_share}")
     if arguments.conversations < 1:
         parser.error(f"--conversations must be >= 1, got {arguments.conversations}")
     return arguments
@@ -49,7 +56,8 @@ def as_line(turns: list[Exchange]) -> str:
 def main(argv: list[str] | None = None) -> int:
     """Write the file, report counts by topic on stderr, return the exit code."""
     arguments = parse_arguments(argv)
-    writer = Writer(random.Random(arguments.seed), HeldOut(load_prompts() + load_prompts(HARD_PROMPTS_PATH)))
+    held_out = HeldOut(load_prompts() + load_prompts(HARD_PROMPTS_PATH))
+    writer = Writer(random.Random(arguments.seed), held_out, arguments.memory_share)
     counts: Counter[str] = Counter()
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     with arguments.output.open("w", encoding="utf-8") as file:

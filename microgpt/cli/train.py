@@ -31,6 +31,7 @@ EXAMPLES = """\
 examples:
   microgpt train --input names.txt --output names
   microgpt train --chat --input chat.jsonl --output my-chat --dtype bfloat16
+  microgpt train --chat --input mine.jsonl --init my-chat --output mine --lr 5e-4 --steps 500
   microgpt train --chat --input chat.jsonl --output my-chat --dtype bfloat16 --resume
   microgpt train --input poems.txt --output poems --tokenizer bpe --vocab-size 2048 \\
       --n-embd 128 --n-layer 4 --steps 10000 --checkpoint-every 1000
@@ -52,6 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--chat", action="store_true", help="the input is conversations")
     data.add_argument("--tokenizer", choices=("char", "bpe"), help=default("tokenizer"))
     data.add_argument("--vocab-size", type=int, metavar="N", help="most ids of a bpe tokenizer (default: 1024)")
+    data.add_argument(
+        "--init",
+        type=Path,
+        metavar="DIR",
+        help="start from this model's weights, with its tokenizer and sizes (default: random weights)",
+    )
     data.add_argument("--skip-long", action="store_true", help="leave out documents longer than the block")
     data.add_argument(
         "--held-out",
@@ -118,7 +125,8 @@ def run(arguments: argparse.Namespace) -> int:
         **{field.name: values[field.name] for field in fields(TrainSettings) if field.name != "input"},
         input=tuple(arguments.input),
     )
-    settings.completed()  # complain about settings before torch is imported
+    if settings.init is None:
+        settings.completed()  # complain about settings before torch is imported
     from microgpt.training.run import holds_model, train
     from microgpt.training.state import STATE
 

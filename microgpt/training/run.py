@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import torch
 
-from microgpt.checkpoint import META, WEIGHTS, save_checkpoint
+from microgpt.checkpoint import META, WEIGHTS, load_checkpoint, save_checkpoint
 from microgpt.config import ModelConfig
 from microgpt.errors import DataError
 from microgpt.tokenizers import Tokenizer
@@ -76,13 +76,16 @@ def train(
     installed, loss.png. Raises DataError for data, settings or a state that cannot be used, NumericalError when the
     loss stops being a number (the last saved state is kept).
     """
-    settings = settings.completed()
+    start = load_checkpoint(settings.init) if settings.init else None
+    settings = (settings.like(start) if start else settings).completed()
     # Read before the data is read, so that a mistaken --resume fails at once.
     state = read_state(settings.output) if resume else None
-    run = prepare(settings)
+    run = prepare(settings, start.tokenizer if start else None)
     _keep_freed_memory()  # only now: what reading the data took can go back to the system
     threads = settings.threads or _num_threads(run)
     trainer = Trainer(run.config, run.settings, run.training, run.held_out, run.device, threads)
+    if start is not None:
+        trainer.model.load_arrays({name: tensor.widened() for name, tensor in start.tensors.items()})
     data = corpus.fingerprint(run.training, run.held_out)
     history = History([], [])
     if state is not None:
@@ -106,8 +109,8 @@ def train(
     return history
 
 
-def prepare(settings: TrainSettings) -> Prepared:
-    """Read the data, learn the tokenizer, encode, split and size the model. settings: completed."""
+def prepare(settings: TrainSettings, tokenizer: Tokenizer | None = None) -> Prepared:
+    """Read the data, learn the tokenizer unless one is given, encode, split and size the model. settings: completed."""
     counts: Counter[str] = Counter()
     read = corpus.read_conversations if settings.chat else corpus.read_texts
     examples: list[corpus.Example] = list(read(settings.input, counts))
@@ -115,7 +118,8 @@ def prepare(settings: TrainSettings) -> Prepared:
         kind = "conversation with an assistant turn" if settings.chat else "non-empty line"
         raise DataError(f"{', '.join(map(str, settings.input))}: no {kind} to train on")
     assert settings.tokenizer
-    tokenizer = corpus.learn_tokenizer(examples, settings.tokenizer, settings.vocab_size, settings.chat)
+    if tokenizer is None:
+        tokenizer = corpus.learn_tokenizer(examples, settings.tokenizer, settings.vocab_size, settings.chat)
     sides = corpus.split_held_out(examples, settings.held_out, settings.seed)
 
     def encode(block_size: int | None, counts: Counter[str]) -> list[corpus.Documents]:

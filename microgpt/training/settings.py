@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from microgpt.checkpoint import Checkpoint
 from microgpt.errors import DataError
+from microgpt.tokenizers import CharTokenizer
 
 DTYPES = ("float32", "bfloat16", "float64")
 DEVICES = ("auto", "cpu", "cuda")
@@ -35,6 +37,7 @@ class TrainSettings:
     input: tuple[Path, ...]
     output: Path
     chat: bool = False
+    init: Path | None = None
     tokenizer: str | None = None
     vocab_size: int | None = None
     n_embd: int | None = None
@@ -58,6 +61,22 @@ class TrainSettings:
     checkpoint_every: int | None = None
     half: bool = False
     keep_state: bool = False
+
+    def like(self, start: Checkpoint) -> "TrainSettings":
+        """These settings with the tokenizer and sizes of the model that training starts from.
+
+        Raises DataError naming a setting that asks for something else, or a model of another kind.
+        """
+        if self.chat and not start.is_chat:
+            raise DataError(f"init must be a chat model for chat data, got {start.path}")
+        found = {name: getattr(start.config, name) for name in ("n_embd", "n_head", "n_layer", "block_size")}
+        found["tokenizer"] = "char" if isinstance(start.tokenizer, CharTokenizer) else "bpe"
+        for name, value in found.items():
+            if getattr(self, name) not in (None, value):
+                raise DataError(f"{name} must be {value}, as in {start.path}, or absent, got {getattr(self, name)}")
+        if self.vocab_size is not None:
+            raise DataError(f"vocab_size must be absent with init, which has its tokenizer, got {self.vocab_size}")
+        return replace(self, **found)
 
     def completed(self) -> "TrainSettings":
         """These settings with every default filled in, except those that the data decides (block_size of plain text).
@@ -111,7 +130,8 @@ class TrainSettings:
         """All settings as JSON values; files by name alone, so that no machine's paths end up in a model directory."""
         values = asdict(self)
         del values["output"]
-        return values | {"input": [path.name for path in self.input]}
+        init = self.init.name if self.init else None
+        return values | {"input": [path.name for path in self.input], "init": init}
 
     def changes_from(self, saved: Mapping[str, Any]) -> list[str]:
         """One sentence for each setting that binds a resumed run and differs from `saved` (a `to_json`)."""

@@ -59,17 +59,21 @@ _QUIZ: tuple[tuple[str, str, str], ...] = (  # what the model's question contain
 
 
 class Writer:
-    """Writes conversations from one random stream, leaving out every held-out wording."""
+    """Writes conversations from one random stream, leaving out every held-out wording.
 
-    def __init__(self, rng: random.Random, held_out: HeldOut) -> None:
+    memory_share: of the conversations, those in which something is told and asked back.
+    """
+
+    def __init__(self, rng: random.Random, held_out: HeldOut, memory_share: float = 0.3) -> None:
         self._rng = rng
+        self._memory_share = memory_share
         self._held_out = held_out
         self.skipped = 0
 
     def conversations(self, count: int) -> Iterator[list[Exchange]]:
         """Yields `count` conversations, one after the other."""
         for _ in range(count):
-            yield self._memory_talk() if self._rng.random() < 0.3 else self._mixed_talk()
+            yield self._memory_talk() if self._rng.random() < self._memory_share else self._mixed_talk()
 
     def _allowed(self, build: Callable[[], Exchange]) -> Exchange:
         """The first exchange built whose message is not held out."""

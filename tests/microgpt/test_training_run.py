@@ -219,3 +219,34 @@ def test_the_plot_is_drawn_where_matplotlib_is_installed(tmp_path: Path) -> None
     pytest.importorskip("matplotlib")
     run_to_end(replace(tiny(names_file(tmp_path), tmp_path / "out"), steps=3))
     assert (tmp_path / "out" / "loss.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_can_start_from_a_model(tmp_path: Path) -> None:
+    first = tiny(names_file(tmp_path), tmp_path / "first")
+    run_to_end(first)
+    again = replace(
+        first, init=tmp_path / "first", output=tmp_path / "again", lr=1e-12, weight_decay=0.0, steps=2, warmup_steps=1,
+        tokenizer=None, n_embd=None, n_head=None, n_layer=None, block_size=None,
+    )  # fmt: skip
+    watcher = run_to_end(again)
+    assert watcher.losses[0] < np.log(5)  # 8 letters and BOS: random weights would begin at log 9
+    start, end = weights_of(tmp_path / "first"), weights_of(tmp_path / "again")
+    for name, array in end.items():
+        np.testing.assert_allclose(array, start[name], atol=1e-6)
+    assert load_checkpoint(tmp_path / "again").config == load_checkpoint(tmp_path / "first").config
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_layer": 7}, "n_layer must be 1, as in"),
+        ({"tokenizer": "bpe"}, "tokenizer must be char, as in"),
+        ({"vocab_size": 300}, "vocab_size must be absent with init"),
+        ({"chat": True}, "init must be a chat model for chat data"),
+    ],
+)
+def test_a_start_that_does_not_fit_is_refused(tmp_path: Path, change: dict, message: str) -> None:
+    first = replace(tiny(names_file(tmp_path), tmp_path / "first"), steps=1, warmup_steps=0)
+    run_to_end(first)
+    with pytest.raises(DataError, match=message):
+        run_to_end(replace(first, init=tmp_path / "first", output=tmp_path / "again", **change))
