@@ -9,4 +9,4 @@ python scripts/make_chat_data.py --output data/memory.jsonl --conversations 7000
 microgpt train --chat --input data/chat.jsonl --output runs/default --half --dtype bfloat16 --loss-on mixed --threads 2 \
   --batch-size 64 --steps 7000 --lr 2e-3 --checkpoint-every 500
 microgpt train --chat --input data/memory.jsonl --init runs/default --output output --overwrite --half \
-  --dtype bfloat16 --loss-on mixed --threads 2 --batch-size 64 --steps 1500 --lr 7e-4 --warmup-steps 50
+  --dtype bfloat16 --loss-on mixed --threads 2 --batch-size 64 --steps 1400 --lr 7e-4 --warmup-steps 50
