@@ -29,6 +29,8 @@ from chat_data.creative import name_pool
 from chat_data.holdout import PROMPTS_PATH, load_prompts
 from chat_data.unknown import MARKERS
 
+from microgpt import MicrogptError
+
 Messages = list[dict[str, str]]
 Reply = Callable[[Messages, float, int], str]  # messages, temperature, seed -> the assistant's reply
 Check = dict[str, Any]
@@ -299,12 +301,16 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run, print, write what was asked for; exit code 0 if the targets are met, else 1."""
+    """Run, print, write what was asked for; exit code 0 if the targets are met, else 1, and 2 for no model."""
     arguments = parse_arguments(argv)
     verdicts: Verdicts = (
         json.loads(arguments.verdicts.read_text(encoding="utf-8")) if arguments.verdicts.exists() else {}
     )
-    reply = library_reply(arguments.model) if arguments.model else http_reply(arguments.url)
+    try:
+        reply = library_reply(arguments.model) if arguments.model else http_reply(arguments.url)
+    except MicrogptError as error:
+        print(error, file=sys.stderr)
+        return 2
     results = run(load_prompts(arguments.prompts), reply, arguments.temperature, arguments.seed, verdicts)
     for result in results:
         print(f"[{result.verdict or 'unjudged'}] {result.id}: {' / '.join(result.turns)}\n    -> {result.replies[-1]}")
