@@ -37,9 +37,17 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         default=0.3,
         help="share of the conversations in which something is told and asked back (default %(default)s)",
     )
+    parser.add_argument(
+        "--long-share",
+        type=float,
+        default=0.0,
+        help="share of the conversations that fill most of a context of 512 tokens (default %(default)s)",
+    )
     arguments = parser.parse_args(argv)
     if not 0 <= arguments.memory_share <= 1:
         parser.error(f"--memory-share must be in [0, 1], got {arguments.memory_share}")
+    if not 0 <= arguments.long_share <= 1 - arguments.memory_share:
+        parser.error(f"--long-share must be in [0, 1 - memory-share], got {arguments.long_share}")
     if arguments.conversations < 1:
         parser.error(f"--conversations must be >= 1, got {arguments.conversations}")
     return arguments
@@ -57,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
     """Write the file, report counts by topic on stderr, return the exit code."""
     arguments = parse_arguments(argv)
     held_out = HeldOut(load_prompts() + load_prompts(HARD_PROMPTS_PATH))
-    writer = Writer(random.Random(arguments.seed), held_out, arguments.memory_share)
+    writer = Writer(random.Random(arguments.seed), held_out, arguments.memory_share, arguments.long_share)
     counts: Counter[str] = Counter()
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     with arguments.output.open("w", encoding="utf-8") as file:

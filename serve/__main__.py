@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         listener = _listen(settings.host, settings.port)
     except (OSError, UnicodeError) as error:  # UnicodeError: a host name that cannot be one
         reason = getattr(error, "strerror", None) or error
-        return _refuse(f"cannot listen on {settings.host} port {settings.port}: {reason}", 1)
+        return _refuse(f"cannot listen on HOST {settings.host}, PORT {settings.port}: {reason}", 1)
     with contextlib.closing(listener), asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_serve(settings, checkpoint, limiter, listener))
 

@@ -105,6 +105,7 @@ def set_seed(conversation: "Conversation", argument: str) -> None:
         seed = -1
     if BOUNDS["seed"].admits(seed):
         conversation.knobs["seed"] = seed
+        conversation.seed_is_new = True
         print(f"(seed {seed})")
     else:
         print(f"(seed must be an integer {BOUNDS['seed']}, got {argument!r})")
@@ -127,12 +128,13 @@ def reply_to(conversation: "Conversation") -> None:
 class Conversation:
     """Turns so far, and how the next is sampled; mutable.
 
-    knobs: SamplingParams' arguments by name, seed among them.
+    knobs: SamplingParams' arguments by name, seed among them. seed_is_new: no reply was drawn with it yet.
     """
 
     engine: "Engine"
     knobs: dict[str, Any]
     messages: list[Message] = field(default_factory=list)
+    seed_is_new: bool = True
     _ids: count = field(default_factory=count)
 
     def reply(self, write: Callable[[str], None], should_stop: Callable[[], bool]) -> int:
@@ -157,12 +159,14 @@ class Conversation:
                     pieces.append(piece)
                     write(piece)
         self.messages.append(Message("assistant", "".join(pieces)))
+        self.seed_is_new = False
         return prompt.tokens_dropped
 
     def retry(self) -> bool:
-        """Take the last reply back and move on to the next seed; False when there is none."""
+        """Take the last reply back and move on to the next seed, or to one just set; False when there is no reply."""
         if not self.messages or self.messages[-1].role != "assistant":
             return False
         self.messages.pop()
-        self.knobs["seed"] = (self.knobs["seed"] + 1) % (MAX_SEED + 1)
+        if not self.seed_is_new:
+            self.knobs["seed"] = (self.knobs["seed"] + 1) % (MAX_SEED + 1)
         return True

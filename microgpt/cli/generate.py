@@ -1,6 +1,7 @@
 """`microgpt generate`: samples from a model, from nothing or from the beginning of a text."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ Sample i is drawn with seed + i, as the server's /microgpt/v1/generate does: the
 EXAMPLES = """\
 examples:
   microgpt generate names -n 10 --temperature 0.8
-  microgpt generate names --prompt Mar --seed 7
+  microgpt generate names --prompt mar --seed 7
   microgpt generate output -n 1 --max-tokens 100 --top-k 40"""
 
 
@@ -40,6 +41,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     engine = load(arguments.model, device=arguments.device, dtype=arguments.dtype)
     tokenizer = engine.tokenizer
+    unknown = sorted({char for char in arguments.prompt if not tokenizer.encode(char)})
+    if unknown:
+        print(f"not in the model's vocabulary, and skipped: {' '.join(unknown)}", file=sys.stderr)
     prompt = (tokenizer.bos, *tokenizer.encode(arguments.prompt))
     special_text = {tokenizer.chat.end_turn: "\n"} if tokenizer.chat else {}
     for i in range(arguments.num_samples):

@@ -37,7 +37,7 @@ examples:
       --n-embd 128 --n-layer 4 --steps 10000 --checkpoint-every 1000
 
 The run and its losses are recorded in OUTPUT/training.json, and drawn in OUTPUT/loss.png where matplotlib is
-installed (pip install "microgpt[plot]")."""
+installed (pip install -e ".[plot]" in a clone)."""
 PLAIN_LINE_EVERY_S = 10.0
 
 
@@ -149,12 +149,17 @@ def _say_stopping() -> None:
 
 def _summary(settings: TrainSettings, history: "History") -> str:
     recent = history.losses[-100:]
-    losses = f"loss {sum(recent) / len(recent):.4f}"
+    losses = f"loss {sum(recent) / len(recent):.4f} over the last {len(recent)} steps"
+    hint = ""
     if history.held_out:
-        losses += f", held out {history.held_out[-1][1]:.4f}"
+        final = history.held_out[-1][1]
+        losses += f", held out {final:.4f}"
+        best_step, best = min(history.held_out, key=lambda pair: pair[1])
+        if best < 0.98 * final:  # learned by heart: less of it would have been more
+            hint = f"note:      held out was {best:.4f} after {best_step} steps; fewer --steps may be better\n"
     command = "chat" if settings.chat else "generate"
     return (
-        f"done in {_clock(history.seconds)}: {losses} (nats per token), {history.tokens_per_s:,.0f} tokens/s\n"
+        f"done in {_clock(history.seconds)}: {losses} (nats per token), {history.tokens_per_s:,.0f} tokens/s\n{hint}"
         f"try it:    microgpt {command} {settings.output}\n"
         f"serve it:  python -m serve --model-dir {settings.output}"
     )

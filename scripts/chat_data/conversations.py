@@ -61,11 +61,15 @@ _QUIZ: tuple[tuple[str, str, str], ...] = (  # what the model's question contain
 class Writer:
     """Writes conversations from one random stream, leaving out every held-out wording.
 
-    memory_share: of the conversations, those in which something is told and asked back.
+    memory_share: of the conversations, those in which something is told and asked back. long_share: those that go on
+    for most of a context of 512 tokens, with things told and asked back all along.
     """
 
-    def __init__(self, rng: random.Random, held_out: HeldOut, memory_share: float = 0.3) -> None:
+    def __init__(
+        self, rng: random.Random, held_out: HeldOut, memory_share: float = 0.3, long_share: float = 0.0
+    ) -> None:
         self._rng = rng
+        self._long_share = long_share
         self._memory_share = memory_share
         self._held_out = held_out
         self.skipped = 0
@@ -73,7 +77,11 @@ class Writer:
     def conversations(self, count: int) -> Iterator[list[Exchange]]:
         """Yields `count` conversations, one after the other."""
         for _ in range(count):
-            yield self._memory_talk() if self._rng.random() < self._memory_share else self._mixed_talk()
+            kind = self._rng.random()
+            if kind < self._memory_share:
+                yield self._memory_talk()
+            else:
+                yield self._long_talk() if kind < self._memory_share + self._long_share else self._mixed_talk()
 
     def _allowed(self, build: Callable[[], Exchange]) -> Exchange:
         """The first exchange built whose message is not held out."""
@@ -119,6 +127,23 @@ class Writer:
             kind = rng.choice(new) if new and rng.random() < 0.85 else rng.choice(memory.KINDS[:3])
             turns.append(self._allowed(lambda kind=kind: memory.ask(rng, told, kind)))
         return turns[: MAX_TURNS + 2]
+
+    def _long_talk(self) -> list[Exchange]:
+        """Eight to seventeen turns of any topic; what was told stays told to the end."""
+        rng = self._rng
+        told = memory.Told()
+        turns: list[Exchange] = []
+        length = rng.randint(8, 17)
+        while len(turns) < length:
+            kind = rng.random()
+            if kind < 0.12:
+                turns.append(self._told(told, lambda: memory.tell(rng, told)))
+            elif kind < 0.24:
+                known = rng.choice([*told.values, *memory.KINDS[:2]])
+                turns.append(self._allowed(lambda known=known: memory.ask(rng, told, known)))
+            else:
+                turns.extend(self._segment(told))
+        return turns
 
     def _told(self, told: memory.Told, build: Callable[[], Exchange]) -> Exchange:
         """A telling whose message is not held out; a skipped one leaves no trace in `told`."""

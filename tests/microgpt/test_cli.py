@@ -80,6 +80,9 @@ def test_train_generate_export_and_info_fit_together(tmp_path: Path, capsys: pyt
     assert main(["generate", str(model), "-n", "1", "--seed", "6", "--prompt", "b"]) == 0
     assert capsys.readouterr().out.strip() == first.splitlines()[1]  # sample i is drawn with seed + i
 
+    assert main(["generate", str(model), "-n", "1", "--prompt", "bX9"]) == 0
+    assert "not in the model's vocabulary, and skipped: 9 X" in capsys.readouterr().err
+
     assert main(["export", "--half", str(model), str(half)]) == 0
     capsys.readouterr()
     assert load_checkpoint(half).stored_dtype == "F16"
@@ -235,6 +238,14 @@ def test_chat_streams_retries_and_forgets(capsys: pytest.CaptureFixture[str], mo
     assert rest[1] != first
     assert rest[2:4] == ["(forgotten)", "(seed 42)"]
     assert rest[4:] == [first]  # nothing of the conversation before is left
+
+
+def test_retry_after_seed_draws_with_that_seed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = chat(capsys, monkeypatch, "Hello!", "/seed 7", "/retry", "/clear", "/seed 7", "Hello!")
+    assert lines[1:3] == ["(seed 7)", "(seed 7)"]
+    assert lines[3] == lines[-1]
 
 
 def test_chat_remembers_the_conversation(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

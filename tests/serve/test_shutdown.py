@@ -151,7 +151,7 @@ def test_port_in_use_exits_with_1_and_says_so(server: ServerProcess):
     with server_process(GOLDEN_DIR / "names_char", f"--port={port}", ready=False) as second:
         assert second.process.wait(60) == 1
         time.sleep(0.1)
-        assert "".join(second.err) == f"cannot listen on 127.0.0.1 port {port}: Address already in use\n"
+        assert "".join(second.err) == f"cannot listen on HOST 127.0.0.1, PORT {port}: Address already in use\n"
 
 
 def test_engine_that_cannot_be_built_exits_with_1(server: ServerProcess):
