@@ -1,7 +1,7 @@
 """Score the default chat model on the held-out prompts of `eval_prompts.json`.
 
 Facts, sums, names, memory and don't-know are checked against the tables the training data was made from. Every
-other reply needs a verdict of a person, kept in `eval_verdicts.json` by prompt and reply; without one it counts as
+other reply needs a reader's verdict, kept in `eval_verdicts.json` by prompt and reply; without one it counts as
 not sensible and is listed as unjudged. In prompts of several turns the model answers every turn itself, and the
 last reply is scored.
 
@@ -160,7 +160,7 @@ def obvious_fault(reply: str) -> str | None:
 
 @dataclass(frozen=True)
 class Result:
-    """One prompt with the model's replies. `verdict` is "sensible", "not" or None where a person must still judge;
+    """One prompt with the model's replies. `verdict` is "sensible", "not" or None where a reader must still judge;
     `by` says who decided."""
 
     id: str
@@ -172,14 +172,14 @@ class Result:
 
 
 def judge(prompt: dict[str, Any], reply: str, verdicts: Verdicts) -> tuple[str | None, str]:
-    """The verdict on the reply to a prompt and who gave it: a checker, a screen or a person."""
+    """The verdict on the reply to a prompt and who gave it: a checker, a screen or a reader."""
     check = prompt["check"]
     if check["kind"] != "judged":
         return (SENSIBLE if CHECKERS[check["kind"]](reply, check) else NOT_SENSIBLE), "checker"
     fault = obvious_fault(reply) or ("refuses" if _refuses(reply) else None)
     if fault:
         return NOT_SENSIBLE, f"screen: {fault}"
-    return verdicts.get(prompt["id"], {}).get(reply), "person"
+    return verdicts.get(prompt["id"], {}).get(reply), "reader"
 
 
 def run(prompts: list[dict[str, Any]], reply: Reply, temperature: float, seed: int, verdicts: Verdicts) -> list[Result]:
