@@ -31,19 +31,17 @@ from limits.strategies import STRATEGIES
 from limits.strategies import RateLimiter as Strategy
 from slowapi import Limiter
 
-from serve.settings import NS_PER_S
+from serve.settings import NS_PER_S, UNIT_SECONDS
 
 STRATEGY = "token-bucket-gcra"
 SCHEME = "tat-table"
 _T = TypeVar("_T")
 
-_UNITS = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
-
 
 def describe_rate(amount: int, period_ns: int) -> str:
     """`5 requests per second`, `1 request per 5 seconds`: in the largest unit that divides the period."""
     period_s = period_ns // NS_PER_S
-    unit, size = next((unit, size) for unit, size in _UNITS if period_s % size == 0)
+    unit, size = next((unit, size) for unit, size in reversed(UNIT_SECONDS.items()) if period_s % size == 0)
     count = period_s // size
     return f"{amount} request{'s' * (amount != 1)} per {unit if count == 1 else f'{count} {unit}s'}"
 

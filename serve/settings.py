@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from microgpt.backends import DEVICES, DTYPES, RNGS
 
 NS_PER_S = 10**9
-_UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+UNIT_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 _RATE = re.compile(
     r"([1-9][0-9]{0,8}) *(?:/|per\b) *([1-9][0-9]{0,5})? *(second|minute|hour|day)s?", re.ASCII | re.IGNORECASE
 )
@@ -33,7 +33,7 @@ def parse_rate(text: str) -> tuple[int, int] | None:
     if match is None:
         raise ValueError
     amount, count, unit = match.groups()
-    return int(amount), int(count or 1) * _UNITS[unit.lower()] * NS_PER_S
+    return int(amount), int(count or 1) * UNIT_SECONDS[unit.lower()] * NS_PER_S
 
 
 def _setting(default: str, parse: Callable[[str], Any], expects: str, meaning: str) -> Any:

@@ -81,7 +81,7 @@ class ChatAnswer(BaseModel):
 def prepare_generate(service: Service, body: bytes) -> Work:
     """The work that a generate body asks for."""
     asked = _parse(GenerateBody, body)
-    _check_temperature(asked)
+    _check_bounds(asked, "temperature")
     if asked.num_samples < 1:
         raise HttpError(400, "num_samples must be >= 1")
     num_samples = min(asked.num_samples, MAX_SAMPLES)
@@ -89,7 +89,7 @@ def prepare_generate(service: Service, body: bytes) -> Work:
         limit = f"<= {service.max_queue} (this server's MAX_QUEUE)"
         raise HttpError(400, f"num_samples must be {limit}, got {shown(asked.num_samples)}")
     _check_max_tokens(asked)
-    _check_filters(asked)
+    _check_bounds(asked, "top_k", "top_p")
     tokenizer, block_size = service.tokenizer, service.config.block_size
     special_text = {tokenizer.chat.end_turn: "\n"} if tokenizer.chat else {}
     requests = [
@@ -114,10 +114,10 @@ def prepare_chat(service: Service, body: bytes) -> Work:
     asked = _parse(ChatBody, body)
     if service.tokenizer.chat is None:  # before any look at the values, as the original does
         raise HttpError(400, NO_CHAT)
-    _check_temperature(asked)
+    _check_bounds(asked, "temperature")
     _check_max_tokens(asked)
     _check_messages(asked.messages)
-    _check_filters(asked)
+    _check_bounds(asked, "top_k", "top_p")
     messages = [Message(cast(Any, message.role), message.content) for message in asked.messages]
     prompt = service.chat_prompt(messages)
     params = chat_params(
@@ -213,21 +213,16 @@ def _parse(model: type[M], body: bytes) -> M:
     return validate(model, value)
 
 
-def _check_temperature(asked: _Sampling) -> None:
-    if not BOUNDS["temperature"].admits(asked.temperature):
-        raise HttpError(400, f"temperature must be {BOUNDS['temperature']}, got {shown(asked.temperature)}")
+def _check_bounds(asked: _Sampling, *names: str) -> None:
+    for name in names:
+        value = getattr(asked, name)
+        if not BOUNDS[name].admits(value):
+            raise HttpError(400, f"{name} must be {BOUNDS[name]}, got {shown(value)}")
 
 
 def _check_max_tokens(asked: _Sampling) -> None:
     if asked.max_tokens == 0:
         raise HttpError(400, "max_tokens must be >= 1 when specified")
-
-
-def _check_filters(asked: _Sampling) -> None:
-    for name in ("top_k", "top_p"):
-        value = getattr(asked, name)
-        if not BOUNDS[name].admits(value):
-            raise HttpError(400, f"{name} must be {BOUNDS[name]}, got {shown(value)}")
 
 
 def _filters(service: Service, asked: _Sampling) -> dict[str, Any]:
