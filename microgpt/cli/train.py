@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from microgpt.cli.interrupt import noted
 from microgpt.errors import DataError
-from microgpt.training.settings import CHAT_DEFAULTS, DEVICES, DTYPES, PLAIN_DEFAULTS, TrainSettings
+from microgpt.training.settings import CHAT_DEFAULTS, DEVICES, DTYPES, OPTIMIZERS, PLAIN_DEFAULTS, TrainSettings
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -96,7 +96,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"steps to reach it; it then falls to zero ({default('warmup_steps')}, at most steps / 10)",
     )
-    run.add_argument("--weight-decay", type=float, default=0.1, metavar="F", help="of AdamW (default: 0.1)")
+    run.add_argument(
+        "--optimizer",
+        choices=OPTIMIZERS,
+        help=f"muon is Muon for the blocks' matrices and AdamW for the rest ({default('optimizer')})",
+    )
+    run.add_argument("--weight-decay", type=float, default=0.1, metavar="F", help="of the optimizer (default: 0.1)")
     run.add_argument("--clip", type=float, default=1.0, metavar="F", help="largest gradient norm (default: 1.0)")
     run.add_argument("--seed", type=int, default=0, help="of weights, data order and split (default: 0)")
     run.add_argument(

@@ -11,17 +11,18 @@ from microgpt.errors import DataError
 from microgpt.tokenizers import CharTokenizer
 
 DTYPES = ("float32", "bfloat16", "float64")
+OPTIMIZERS = ("adamw", "muon")
 DEVICES = ("auto", "cpu", "cuda")
 
 # What None means, by kind of data. The plain model is for short lines such as names: a good one in about a minute
 # on two cores. The chat model is about 3 million parameters, half an hour on two cores with bfloat16.
 PLAIN_DEFAULTS: Mapping[str, Any] = {
     "tokenizer": "char", "n_embd": 64, "n_head": 4, "n_layer": 2,
-    "batch_size": 64, "steps": 3000, "lr": 3e-3, "warmup_steps": 100,
+    "batch_size": 64, "steps": 3000, "lr": 3e-3, "warmup_steps": 100, "optimizer": "adamw",
 }  # fmt: skip
 CHAT_DEFAULTS: Mapping[str, Any] = {
     "tokenizer": "bpe", "n_embd": 192, "n_head": 6, "n_layer": 6, "block_size": 512,
-    "batch_size": 32, "steps": 5000, "lr": 2e-3, "warmup_steps": 200,
+    "batch_size": 32, "steps": 5000, "lr": 2e-3, "warmup_steps": 200, "optimizer": "muon",
 }  # fmt: skip
 BPE_VOCAB_SIZE = 1024
 MAX_AUTO_BLOCK_SIZE = 256
@@ -48,6 +49,7 @@ class TrainSettings:
     steps: int | None = None
     lr: float | None = None
     warmup_steps: int | None = None
+    optimizer: str | None = None
     weight_decay: float = 0.1
     clip: float = 1.0
     seed: int = 0
@@ -151,5 +153,6 @@ _CHOICES = {
     "tokenizer": ("char", "bpe"),
     "dtype": DTYPES,
     "device": DEVICES,
+    "optimizer": OPTIMIZERS,
     "loss_on": ("all", "mixed", "assistant"),
 }

@@ -64,7 +64,7 @@ class Trainer:
         self.model = GPT(config)
         self.model.init_weights(settings.seed)
         self.model.to(self.device, torch.float64 if self.dtype == torch.float64 else torch.float32)
-        self.optimizer = _optimizer(self.model, self.lr, settings.weight_decay)
+        self.optimizers = _optimizers(self.model, settings)
         self.order = BatchOrder(training, settings.batch_size, settings.seed)
         self._held_out = fixed_batches(held_out, settings.batch_size)
         self.next_step = 0
@@ -72,8 +72,9 @@ class Trainer:
     def step(self) -> StepResult:
         """One optimiser step on the next batch. Raises NumericalError when the loss is no longer a number."""
         rate = learning_rate(self.next_step, self.steps, self.lr, self.warmup_steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate * group["lr_scale"]
         shards = self.order.shards(self.next_step, self._num_shards)
         parts = list(self._pool.map(self._gradients, shards))
         num_targets = sum(len(shard.targets) for shard in shards)
@@ -88,7 +89,8 @@ class Trainer:
         ):
             parameter.grad = _weighted_sum(grads, weights)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
         self.next_step += 1
         return StepResult(value, sum(shard.num_tokens for shard in shards))
 
@@ -118,24 +120,43 @@ class Trainer:
         return {
             "step": self.next_step,
             "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from a `state` of a trainer made with the same arguments."""
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
         self.next_step = state["step"]
 
 
-def _optimizer(model: GPT, lr: float, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW that decays matrices which multiply activations, not tables that are looked up (wte, wpe)."""
-    tables = {id(model.wte.weight), id(model.wpe.weight)}
+# Muon's steps have this many times the rate of AdamW's: with the update scaled to an RMS of 0.2 * lr ("match RMS"), the
+# default lr of 2e-3 is far too small for it. Held-out loss of the default chat model after 200 steps of 64: 1.95 with
+# AdamW; Muon 2.48, 1.33, 1.11 and 1.68 at 1, 4, 10 and 25 times the rate.
+_MUON_LR_SCALE = 10.0
+
+
+def _optimizers(model: GPT, settings: TrainSettings) -> list[torch.optim.Optimizer]:
+    """AdamW for everything; or Muon (Jordan et al. 2024) for the blocks' matrices and AdamW for the rest.
+
+    Weight decay is for matrices that multiply activations, not for tables that are looked up (wte, wpe).
+    """
+    assert settings.lr
+    tables = [model.wte.weight, model.wpe.weight]
+    matrices = [p for p in model.parameters() if all(p is not table for table in tables)]
+    optimizers: list[torch.optim.Optimizer] = []
+    if settings.optimizer == "muon":
+        hidden = [p for p in matrices if p is not model.lm_head.weight]
+        muon = [{"params": hidden, "lr_scale": _MUON_LR_SCALE}]
+        optimizers.append(torch.optim.Muon(muon, settings.lr, settings.weight_decay, adjust_lr_fn="match_rms_adamw"))
+        matrices = [model.lm_head.weight]
     groups = [
-        {"params": [p for p in model.parameters() if id(p) not in tables], "weight_decay": weight_decay},
-        {"params": [p for p in model.parameters() if id(p) in tables], "weight_decay": 0.0},
+        {"params": matrices, "weight_decay": settings.weight_decay, "lr_scale": 1.0},
+        {"params": tables, "weight_decay": 0.0, "lr_scale": 1.0},
     ]
-    return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.95), fused=True)
+    optimizers.append(torch.optim.AdamW(groups, settings.lr, betas=(0.9, 0.95), fused=True))
+    return optimizers
 
 
 def _weighted_sum(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:

@@ -37,6 +37,7 @@ BUILDERS: dict[str, tuple[float, Build]] = {  # topic -> its weight per turn and
     "poems": (3, creative.poems),
     "stories": (3, creative.stories),
     "suggesting names": (5, creative.names),
+    memory.TOPIC: (10, memory.echo),
     "don't know": (17, unknown),
 }
 _TOPICS = list(BUILDERS)

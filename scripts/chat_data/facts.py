@@ -86,23 +86,29 @@ COLOURS: tuple[str, ...] = (
 RAINBOW: tuple[str, ...] = ("red", "orange", "yellow", "green", "blue", "indigo", "violet")
 # Nouns in the form the reply uses them; "the" marks one-of-a-kind things, "s" at the end plurals.
 _COLOUR_GROUPS: dict[str, str] = {
-    "yellow": "a banana, a lemon, the sun, a sunflower, a canary, butter, mustard, a chick, sweetcorn, a daffodil",
+    "yellow": "a banana, a lemon, the sun, a sunflower, a canary, butter, mustard, a chick, sweetcorn, a daffodil, "
+    "corn, a duckling, a school bus, cheese",
     "blue": "the sky, the sea, the ocean, a blueberry, a sapphire, a blue whale, a bluebell",
     "green": "grass, a leaf, a frog, a lime, a cucumber, a pea, an emerald, broccoli, spinach, "
     "lettuce, a pickle,"
-    " a crocodile, a cactus, a kiwi, moss",
+    " a crocodile, a cactus, a kiwi, moss, a tree, a lawn, an avocado, a turtle, parsley, a pine tree",
     "red": "a strawberry, a cherry, a tomato, a fire engine, a ladybird, blood, a stop sign, a "
     "rose, a ruby,"
-    " a raspberry, ketchup, a brick, a lobster",
-    "orange": "an orange, a carrot, a pumpkin, a tangerine, an apricot, a goldfish, a fox",
-    "white": "snow, milk, a cloud, a swan, a polar bear, salt, rice, flour, a snowman, a ghost, paper, a tooth",
-    "black": "coal, a raven, a crow, the night sky, tar, ink, a tyre, a black cat, a bat, liquorice",
-    "brown": "chocolate, coffee, wood, a tree trunk, a bear, mud, soil, a potato, a chestnut, a beaver, toast",
+    " a raspberry, ketchup, a brick, a lobster, a heart, a fire truck, a poppy, a radish, lava",
+    "orange": "an orange, a carrot, a pumpkin, a tangerine, an apricot, a goldfish, a fox, a mandarin, a "
+    "basketball, a traffic cone",
+    "white": "snow, milk, a cloud, a swan, a polar bear, salt, rice, flour, a snowman, a ghost, paper, a tooth, "
+    "sugar, a snowflake, chalk, cream, a wedding dress",
+    "black": "coal, a raven, a crow, the night sky, tar, ink, a tyre, a black cat, a bat, liquorice, a "
+    "gorilla, a panther, a blackbird",
+    "brown": "chocolate, coffee, wood, a tree trunk, a bear, mud, soil, a potato, a chestnut, a beaver, toast, "
+    "bread, a deer, a monkey, a log",
     "pink": "a flamingo, a pig, bubblegum, cotton candy, a piglet",
     "purple": "a plum, lavender, an aubergine, a grape, an amethyst, an eggplant",
-    "grey": "an elephant, a mouse, a rain cloud, a rhino, ash, stone, a dolphin, a koala, concrete",
-    "black and white": "a zebra, a panda, a penguin",
-    "yellow and black": "a bee, a bumblebee",
+    "grey": "an elephant, a mouse, a rain cloud, a rhino, ash, stone, a dolphin, a koala, concrete, a hippo, "
+    "a shark, a seal",
+    "black and white": "a zebra, a panda, a penguin, a skunk",
+    "yellow and black": "a bee, a bumblebee, a wasp",
 }
 COLOUR_OF: dict[str, str] = {
     thing.strip(): colour for colour, things in _COLOUR_GROUPS.items() for thing in things.split(",")
@@ -334,7 +340,14 @@ asleep awake, together apart, forward backward, entrance exit, husband wife, imp
 accept refuse, attack defend, catch throw, increase decrease, internal external, junior senior, lend borrow,
 major minor, odd even, patient impatient, permanent temporary, plural singular, tidy messy, upstairs downstairs,
 vertical horizontal, warm cool, gentle rough-mannered, proud ashamed, calm nervous, hello goodbye, host guest,
-long brief, huge tiny, giant dwarf, slim fat, fresh stale, bright dim, curly straight-haired, lost found"""
+long brief, huge tiny, giant dwarf, slim fat, fresh stale, bright dim, curly straight-haired, lost found,
+male female, son daughter, uncle aunt, nephew niece, grandfather grandmother, prince princess, hero villain, sit stand,
+winner loser, buyer seller, teacher student, adult child, floor ceiling, dawn dusk, noon midnight, birth death,
+send receive, appear disappear, agree disagree, allow forbid, succeed fail, lock unlock, include exclude, repair break,
+truth lie, joy sorrow, correct incorrect, fair unfair, honest dishonest, useful useless, careful careless,
+wise foolish, clever stupid, common rare, solid liquid, active passive, nice nasty, single married, often rarely,
+multiply divide, ahead behind, busy idle, friendly unfriendly, southern northern, eastern western, inner outer,
+comfortable uncomfortable, optimist pessimist, yesterday tomorrow, legal illegal, hide show, follow lead"""
 _DROPPED = {"light-weight", "right-hand", "left-hand", "rough-mannered", "straight-haired", "asleep awake"}
 
 
@@ -361,6 +374,36 @@ def _opposite_tables() -> tuple[dict[str, str], dict[str, set[str]]]:
         "gentle": "rough",
         "curly": "straight",
         "shut": "open",
+        "large": "small",
+        "little": "big",
+        "bitter": "sweet",
+        "evil": "good",
+        "hate": "love",
+        "stop": "start",
+        "ending": "beginning",
+        "beginning": "end",
+        "pretty": "ugly",
+        "wealthy": "poor",
+        "filthy": "clean",
+        "angry": "calm",
+        "enter": "exit",
+        "hungry": "full",
+        "wake": "sleep",
+        "sleep": "wake",
+        "cruel": "kind",
+        "higher": "lower",
+        "lower": "higher",
+        "bigger": "smaller",
+        "smaller": "bigger",
+        "best": "worst",
+        "worst": "best",
+        "better": "worse",
+        "worse": "better",
+        "hard-working": "lazy",
+        "bent": "straight",
+        "well": "ill",
+        "ill": "well",
+        "unhappy": "happy",
     }
     for word, other in extra.items():
         taught[word] = other
@@ -387,7 +430,20 @@ def _opposite_tables() -> tuple[dict[str, str], dict[str, set[str]]]:
         "rough": {"gentle"},
         "straight": {"curly", "bent"},
         "small": {"large"},
-        "finish": {"begin"},
+        "finish": {"begin", "start"},
+        "end": {"start", "beginning"},
+        "begin": {"finish"},
+        "ending": {"start"},
+        "go": {"stop"},
+        "stop": {"go"},
+        "full": {"hungry"},
+        "calm": {"angry"},
+        "behind": {"in front"},
+        "child": {"parent", "grown-up"},
+        "well": {"sick"},
+        "large": {"tiny", "little"},
+        "little": {"large", "much"},
+        "ugly": {"pretty"},
     }
     for word, others in also.items():
         accepted.setdefault(word, set()).update(others)
@@ -395,6 +451,23 @@ def _opposite_tables() -> tuple[dict[str, str], dict[str, set[str]]]:
 
 
 OPPOSITES, ACCEPTED_OPPOSITES = _opposite_tables()
+# The words people ask about most; the rest of the table is rarer.
+COMMON_OPPOSITES: tuple[str, ...] = tuple(
+    word
+    for word in words(
+        """hot cold big small large little up down happy sad fast slow day night left right open closed in out on off
+        old
+        young new good bad hard soft wet dry full empty tall short long light dark rich poor early late near far high
+        low loud quiet clean dirty strong weak thick thin wide narrow deep shallow heavy black white yes no true false
+        start finish begin end stop first last push pull give take love hate win lose buy sell come go inside outside
+        above below over under front back top bottom sweet sour smooth rough awake asleep alive dead easy difficult
+        cheap expensive safe dangerous always never everything nothing more less before after summer winter north south
+        east west sunrise sunset morning evening boy girl man woman king queen friend enemy question answer laugh cry
+        remember forget rise fall float sink ugly beautiful noisy wrong war peace same different together brave kind
+        polite rude lazy warm cool hello goodbye huge tiny add subtract best worst better worse"""
+    )
+    if word in OPPOSITES
+)
 
 MODEL_NAME = "microgpt"
 FAVOURITES: dict[str, str] = {  # the model's own tastes, always the same so that it stays itself

@@ -281,4 +281,4 @@ def capitalised(text: str) -> str:
 
 def words(text: str) -> tuple[str, ...]:
     """The items of a list written as one text: between commas where it has any, else between spaces."""
-    return tuple(item.strip() for item in text.split("," if "," in text else None))
+    return tuple(" ".join(item.split()) for item in text.split("," if "," in text else None))

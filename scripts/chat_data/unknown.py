@@ -459,11 +459,200 @@ TEMPLATES: tuple[tuple[int, str, str], ...] = (  # weight, wording, how to refus
     ),
 )
 
+_NEAR = words(
+    "cats, dogs, cows, owls, birds, horses, bees, lions, the colour blue, the colour red, colours, "
+    "capitalism, capital "
+    "letters, capital cities, capital gains, months, weekdays, the month of May, August, Sunday, spring, "
+    "winter, the seasons, "
+    "the rainbow, rainbows, numbers, the number seven, sums, opposites, jokes, poems, names, kangaroos, "
+    "spiders, ants, milk, "
+    "honey, the calendar, leap years, sheep, frogs, whales, elephants, snakes, penguins, bananas, grass, snow, rhymes"
+)
+_DEEDS = words(
+    "book a flight, call my mother, send an email, play a song, set a timer, set an alarm, open the "
+    "window, turn on the "
+    "light, order a pizza, buy me shoes, find a hotel, reserve a table, post a photo, take a picture, "
+    "print this, check my "
+    "mail, look up a number, search the web, download a film, show me a map, drive me home, "
+    "pay my bill, wake "
+    "me up, remind me at five, text my boss, start the car, lock the door, draw a cat, sing a song, show "
+    "me a cat picture, "
+    "feed my dog, walk my dog, pick me up, close the app, turn up the volume, record a video, file my "
+    "taxes, fix my bike, "
+    "write my essay, translate a letter, read my mail, clean my room, get me a taxi, order cat food, "
+    "paint my room blue"
+)
+
+_MORE_TEMPLATES: tuple[tuple[int, str, str], ...] = (
+    (
+        6,
+        "(when|why|how|where) (did|do) (people|we|humans) (first |start to |)(use|study|keep|invent|love|"
+        "fear|need|draw) {near}?|"
+        "who (invented|discovered|studies|named|owns|first described|sells) {near}?|what is the (history|"
+        "origin|purpose|price|"
+        "future|science|philosophy|meaning|theory) of {near}?|(why|since when|how) (are|is) {near} "
+        "(important|so popular|made|"
+        "called that|expensive|dangerous|used|studied)?|who pays for {near}?|who is the expert on {near}?|"
+        "what do (experts"
+        "|scientists|critics|Romans|doctors) (say|think|know) about {near}?|(write|give me) (an essay|a "
+        "report|statistics|a "
+        "lecture|a study) (on|about) {near}|what is the (best|worst) book about {near}?|what is the "
+        "difference between {near} and "
+        "{near2}?|compare {near} with {near2}|is {near} (better|older|worse) than {near2}?|what role (does|"
+        "do) {near} play in "
+        "history?|what causes {near}?|how does {near} (work|affect us|influence society)?",
+        "",
+    ),
+    (
+        4,
+        "(what|how much) (does|would|will) (a |my |the average )(new |young |){animal} (cost|weigh|drink|"
+        "sleep|dream of|think)[ a "
+        "day| per year| at birth|]?|(how|at what speed|how high) (fast|long|far|high|well|often) (can|does|"
+        "do) (a|the|my) "
+        "{animal} (swim|jump|see|hear|live|sleep|run|give birth|drink)?|how many {animal}s (are there|live|"
+        "exist|die) (in the world|"
+        "in {city}|on earth|each year)?|(when|why) (did|does|do|will) (the|a|my) {animal} (evolve|sleep|yawn|"
+        "hide|shed|scratch|"
+        "bite|growl|become extinct|like me|stare at me)?|how long is a {animal} (pregnant|asleep|alive|"
+        "awake)?|what is the "
+        "(lifespan|weight|top speed|average age|size|dna|history|scientific name) of (a|the) {animal}?|which "
+        "{animal} (breed|"
+        "species) is (best|biggest|rarest|cheapest)?|is (a|the) {animal} (stronger|faster|smarter|heavier) "
+        "than (a|the) {animal2}?|"
+        "who would win, a {animal} or a {animal2}?|can a {animal} (get a cold|love|see colours|learn to talk|"
+        "count|be "
+        "vaccinated|eat chocolate)?|is my {animal} (ill|fat|happy|pregnant|too old)?|who was the first "
+        "{animal} in space?|what "
+        "vitamins does a {animal} need?|where can i (buy|adopt|see) a {animal}?|how do i (wash|train|feed|"
+        "vet|breed) a {animal}?",
+        "",
+    ),
+    (
+        4,
+        "(can|could|will|would) you (please |quickly |just |){deed}[ for me| now| please| tomorrow| at "
+        "eight]?|(please|now|quick,|hey,"
+        "|kindly|go and) {deed}[ for me| now|]|i (need|want|would like|expect) you to {deed}[ for me| now|]|"
+        "{deed}[ please| for "
+        "me| now| in {city}]|are you able to {deed}?|why can't you {deed}?|help me and {deed}",
+        "Sorry, I cannot help with that. I can only chat.|I cannot help with that, sorry. I only write words.",
+    ),
+    (
+        4,
+        "solve (for x|the equation|this): {a}x + {b} = {big}|if {a}x (+|-) {b} = {c}, what is x?|(what is|"
+        "find|calculate|compute) "
+        "the (derivative|integral|square|cube|logarithm|average|median|root|remainder) of {any}[ and {any2}| "
+        "x| x squared]?|what "
+        "is {any} (to the power of|divided by|mod|over|multiplied with) {any2}?|(what is|how much is) {any} "
+        "(thousand|million|"
+        "hundred) (plus|times|and) {any2}?|(round|factor|double|halve|square) {big}[ please]|is {big} "
+        "(bigger|smaller) than "
+        "{big2}?|what is {any} (percent|%) of {big}?|a (train|car|bike) goes {big} km in {small} hours, how "
+        "fast is it?|i have {big} "
+        "(apples|euros|coins) and (lose|spend|give away) {small}, how many are left?|{big} (apples|coins) "
+        "shared by {a} friends, how "
+        "many each?|what is the (area|volume|radius|diameter) of a (circle|square|room|cube)?|what are the "
+        "first {big} "
+        "(primes|digits of pi)?|how many (seconds|minutes|hours) are in {any} (days|years|weeks|months)?|"
+        "prove that {any} is "
+        "(prime|even)|{big} {minus} {big2}|what is {big} {minus} {small}?|(count|list the numbers) from "
+        "{any} to {big}",
+        _SUM_OFFER,
+    ),
+    (
+        4,
+        "(should|may|can|must) i (sue|pay|sign|sell|buy|invest in|rent|insure|inherit|report|take) (my "
+        "landlord|{thing}|the contract|"
+        "shares|my neighbour|a loan|my boss|bitcoin|aspirin|two pills|antibiotics)?|is it (legal|safe|"
+        "healthy|allowed|smart) to (buy "
+        "shares|eat raw fish|fly a drone|mix pills|record a call|fire someone|drink wine daily|feed pigeons|"
+        "fast for a week)?|how "
+        "(high|much) is (the rent|the tax|my pension|the interest|the fine|a lawyer|the minimum wage)[ in "
+        "{anycountry}]?|(what|which) "
+        "(law|tax|visa|insurance|pill|diet|vitamin|bank|stock) (do i need|is best|applies to me|should i "
+        "choose)[ in {anycountry}]?|"
+        "what (helps|can i take) (for|against) {ill}?|how (dangerous|common|long) is {ill}?|my (child|mother|"
+        "cat|dog|friend) has "
+        "{ill}, what now?|how do i (get a visa|write a will|get divorced|save tax|get a loan|sue someone)?",
+        "",
+    ),
+    (
+        4,
+        "(who|which team|which player|what club) (won|lost|scored|is top of|leads|will win|was best in) (the "
+        "(final|league|cup|derby|"
+        "marathon|olympics|race|tournament|match|grand prix)|yesterday's match)[ in {year}| in {city}| last "
+        "night|]?|what (was|is) the "
+        "(final score|result|record|latest score)[ of the match| in {city}| in {year}]?|(when|where) (is|"
+        "was) the (next|last) (match|"
+        "election|concert|eclipse|olympics|train|holiday|full moon)[ in {city}|]?|how (much|expensive) (is|"
+        "are) {thing}[ in {city}| "
+        "today| now]?|(find|book|get) (me |)(a |the |)(cheap |)(flight|train|hotel|room|ticket|bus) (to|in) "
+        "{city}|how (long|far) is "
+        "(the flight|the drive|it|the trip) (to|from) {city}?|which (train|bus|road) goes to {city}?|what "
+        "(can one see|is there to do|"
+        "should i eat|do people wear) in {city}?|is {city} (safe|expensive|worth a visit|near the sea)?|who "
+        "is the mayor of {city}?|how "
+        "many people live in {city}?",
+        "",
+    ),
+    (
+        4,
+        "(who|what) (was|is) (the|a) (first|last|greatest|richest|most famous|youngest|second) (king|queen|"
+        "emperor|inventor|painter|"
+        "astronaut|philosopher|composer|chancellor|pope|woman in space|man on the moon|programmer|poet|"
+        "president)[ of {anycountry}|]?|"
+        "(where|when|why|how) did {person} (live|die|study|become famous|marry|work|win|travel)?|(what|"
+        "which) (book|prize|war|song|"
+        "film|idea|law) (made|is by|did) {person} (famous|win|write|have)?|(who|what) (caused|ended|started|"
+        "led) {event}?|(explain|tell "
+        "me) (why|how) {event} (happened|ended|began)|what (would|did) {person} (say|think|do) (about|"
+        "during) {event}?|(explain|what "
+        "is) the difference between {science} and {science2}?|(is|are) {science} (real|dangerous|new|useful|"
+        "hard)?|who (discovered|"
+        "invented|explained) {science}?|what is {science} (used for|made of|good for)?|where does {science} "
+        "come from?",
+        "",
+    ),
+    (
+        3,
+        "what (time|hour|day|date|year|month|season) (is it|do we have|is now|was it yesterday)[ now| in "
+        "{city}| at yours| in "
+        "{anycountry}]?|how (long|many days|many hours|late|many weeks) (is it |are there |)(until|till|to|"
+        "before|since) (Christmas|"
+        "summer|my birthday|midnight|noon|Easter|the weekend|new year|{month})?|(do you know|tell me|what "
+        "is) (what time it is|the "
+        "hour|the time now|today's date|the date of Easter)?|(is|was) (today|tomorrow|it) (a holiday|a "
+        "weekday|a {day}|{day}|my lucky "
+        "day)?|on (what|which) day (is|was|does) (Christmas|easter|my birthday|the party|new year)[ this "
+        "year|]?|what happened (on|last"
+        "|in) ({day}|{month}|{month} {year})?|why is {month} called {month}?|who named {day}?|what is my "
+        "plan for {day}?|will it (rain|"
+        "snow|be warm) (on {day}|in {month})?",
+        "",
+    ),
+    (
+        3,
+        "who (is|are) (right|better|best|to blame), (the left or the right|the rich or the poor|Plato or "
+        "Kant)?|(do|would) you (vote|"
+        "support|defend|oppose) (capitalism|the king|higher taxes|the strike|socialism|the army|a party|"
+        "nuclear power)?|(what|how) "
+        "(is|do you see|about) your (opinion|view|stance) on (war|tax|guns|religion|capitalism|the election|"
+        "drugs|borders|the news)?|"
+        "(is|was) (capitalism|socialism|the king|the war|the pope|god|free trade) (fair|good|evil|needed|"
+        "dead|to blame)?|(why|how) "
+        "does (capitalism|democracy|the economy|a market|a bank|the senate) (fail|work|grow|exist)?|what is "
+        "(venture capital|working "
+        "capital|capital punishment|capital gains tax|human capital|social capital)?",
+        "",
+    ),
+)
+
+_ALL_TEMPLATES = TEMPLATES + _MORE_TEMPLATES
+
 _DISHES = words(
     "pasta, pizza, lasagne, apple pie, soup, curry, sushi, pancakes, bread, a cake, paella, "
     "goulash, dumplings, risotto, tiramisu, omelette"
 )
-_WEIGHTS = [weight for weight, _, _ in TEMPLATES]
+_WEIGHTS = [weight for weight, _, _ in _ALL_TEMPLATES]
 
 
 def _gibberish(rng: random.Random) -> str:
@@ -482,6 +671,14 @@ def _slots(rng: random.Random) -> dict[str, Any]:
     )
     return {
         "science": pick(_SCIENCE),
+        "science2": pick(_SCIENCE),
+        "near": pick(_NEAR),
+        "near2": pick(_NEAR),
+        "deed": pick(_DEEDS),
+        "minus": pick(("-", "minus", "times", "x", "/")),
+        "month": pick(facts.MONTHS),
+        "day": pick(facts.DAYS),
+        "animal2": pick(tuple(facts.SOUNDS)),
         "person": pick(_PEOPLE) if rng.random() < 0.6 else f"{pick(BOYS + GIRLS)} {synthetic_name(rng)}",
         "event": pick(_EVENTS),
         "task": pick(_TASKS),
@@ -513,7 +710,7 @@ def _slots(rng: random.Random) -> dict[str, Any]:
 
 def unknown(rng: random.Random) -> Exchange:
     """Something outside the model's world and a kind refusal."""
-    _, template, special = rng.choices(TEMPLATES, _WEIGHTS)[0]
+    _, template, special = rng.choices(_ALL_TEMPLATES, _WEIGHTS)[0]
     user = say(rng, template, **_slots(rng))
     reply = special if special and rng.random() < 0.7 else rng.choice(REPLIES)
     return Exchange(TOPIC, user, expand(reply, rng))
