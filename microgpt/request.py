@@ -18,10 +18,12 @@ class FinishReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts. completion_tokens counts every sampled token, a final stop token included."""
+    """Token counts. completion_tokens counts every sampled token, a final stop token included; num_cached, the prompt
+    tokens whose K and V came from the prefix cache."""
 
     prompt_tokens: int
     completion_tokens: int
+    num_cached: int = 0
 
 
 @dataclass(frozen=True, slots=True)

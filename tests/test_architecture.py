@@ -32,7 +32,9 @@ LAYERS = [
 
 FENCES = {
     "torch": ("microgpt.models", "microgpt.backends.torch_backend", "microgpt.training", "scripts"),
-    "threading": ("microgpt.engine.thread",),
+    "numba": ("microgpt.backends.kernels",),
+    "llvmlite": ("microgpt.backends.kernels",),
+    "threading": ("microgpt.engine.thread", "microgpt.backends.numba_backend"),
     "asyncio": ("serve",),
     "uvicorn": ("serve",),
     "fastapi": ("serve",),

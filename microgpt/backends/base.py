@@ -1,10 +1,12 @@
 """The seam between the engine and the arithmetic.
 
-A backend holds `num_slots` slots: KV cache room for one sequence of up to block_size tokens each, with its sampling
-state. The engine feeds tokens to slots and gets sampled tokens back. One call is a burst: rows of any mix of
-prefill chunks and decode steps first, then as many further decode steps, sampling included, as time allows.
+A backend holds `num_slots` slots, the sampling state of one sequence each, and `num_pages` pages of KV memory, room for
+PAGE_TOKENS positions each. The engine decides which sequence has which slot and pages, feeds tokens to slots and gets
+sampled tokens back. One call is a burst: rows of any mix of prefill chunks and decode steps first, then as many further
+decode steps, sampling included, as time allows.
 """
 
+import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,8 +17,13 @@ from microgpt.errors import InvalidRequest, NumericalError
 from microgpt.params import SamplingParams
 
 DEVICES = ("auto", "cpu", "cuda")
-DTYPES = ("float32", "float64", "bfloat16", "float16")
+DTYPES = ("float32", "float64", "bfloat16", "float16", "int8")
 RNGS = ("default", "reference")
+BACKENDS = ("auto", "numba", "torch")
+
+# Positions in a page of KV memory: the lanes of an AVX-512 register of float32, since the CPU kernels make positions
+# contiguous, a vector of them at a time. Position p of a sequence is place p % 16 of page pages[p // 16], in any layer.
+PAGE_TOKENS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +31,8 @@ class Feed:
     """One slot's part of a burst: token_ids stand at positions start, start + 1, ... of the slot's sequence.
 
     sample: whether the last of them is followed by sampling, and that by decoding as far as the burst goes. A
-    prefill chunk that does not end its prompt has sample=False.
+    prefill chunk that does not end its prompt has sample=False. The first chunk starts after 0 where other sequences
+    have computed the positions before it.
     """
 
     slot: int
@@ -52,26 +60,89 @@ class Backend(Protocol):
     def dtype(self) -> str: ...
     @property
     def num_slots(self) -> int: ...
+    @property
+    def num_pages(self) -> int: ...
 
-    def open(self, slot: int, params: SamplingParams, limit: int) -> None:
-        """Give a slot to a new sequence that may sample up to `limit` tokens in all; its KV cache counts as empty."""
+    def open(self, slot: int, params: SamplingParams, limit: int, pages: Sequence[int]) -> None:
+        """Give a slot to a new sequence that may sample up to `limit` tokens in all.
+
+        pages: its page table, complete: one for every position it may reach, [0, num_prompt + limit - 1), as the last
+        token sampled is never fed. Sequences may share pages of positions that are computed already; a backend writes
+        only the positions that it is fed.
+        """
         ...
 
     def burst(self, feeds: Sequence[Feed], max_steps: int, time_limit_s: float) -> list[Burst]:
         """Feed, then decode every sampling slot for up to max_steps sampled tokens, a result per feed in order.
 
         A slot stops early at a stop token (which is returned) and at its limit. The burst ends after the step in
-        which time_limit_s passed, so at least one step is done. Slots in one burst are distinct.
+        which time_limit_s passed, so at least one step is done. Slots in one burst are distinct. Numbers that are
+        not finite never reach another sequence: not in the same burst, nor through the pages when they have a new
+        owner, where NaN times an attention weight of 0 would be NaN.
         """
         ...
 
 
-def create(checkpoint: Checkpoint, device: str, dtype: str, rng: str, max_slots: int, kv_bytes: int) -> Backend:
-    """The backend for a device ("auto": CUDA if there is one) with at most max_slots slots in about kv_bytes of
-    KV cache, but at least one. Raises InvalidRequest for an unknown or absent device, dtype or generator."""
-    for name, value, known in (("device", device, DEVICES), ("dtype", dtype, DTYPES), ("rng", rng, RNGS)):
+def page_count(config: ModelConfig, bytes_per_number: int, max_slots: int, kv_bytes: int) -> int:
+    """How many pages a backend holds: room for max_slots sequences of block_size tokens and for as much again that is
+    only cached, within kv_bytes; but at least for one such sequence."""
+    page_bytes = 2 * config.n_layer * config.n_embd * PAGE_TOKENS * bytes_per_number
+    per_sequence = pages_for(config.block_size)
+    return max(per_sequence, min(2 * max_slots * per_sequence, kv_bytes // page_bytes))
+
+
+def pages_for(num_positions: int) -> int:
+    """The pages that a sequence of so many positions takes."""
+    return -(-num_positions // PAGE_TOKENS)
+
+
+def create(
+    checkpoint: Checkpoint,
+    device: str,
+    dtype: str,
+    rng: str,
+    max_slots: int,
+    kv_bytes: int,
+    backend: str = "auto",
+    threads: int | None = None,
+) -> Backend:
+    """The backend for a device with max_slots slots and `page_count` pages of KV memory.
+
+    device: "auto" is CUDA where there is one. backend: "auto" is numba on a CPU, torch elsewhere. threads: of the numba
+    backend, None for all cores; the torch backend decides for itself. Raises InvalidRequest for an unknown or absent
+    device, dtype, generator or backend.
+    """
+    for name, value, known in (
+        ("device", device, DEVICES),
+        ("dtype", dtype, DTYPES),
+        ("rng", rng, RNGS),
+        ("backend", backend, BACKENDS),
+    ):
         if value not in known:
             raise InvalidRequest(f"{name} must be one of {', '.join(known)}, got {value!r}")
+    if threads is not None and threads < 1:
+        raise InvalidRequest(f"threads must be >= 1, got {threads}")
+    on_cpu = device == "cpu" or (device == "auto" and not has_cuda_driver())
+    if backend == "numba" and not on_cpu and device != "auto":
+        raise InvalidRequest(f"device must be cpu or auto for the numba backend, got {device!r}")
+    if backend == "numba" or (backend == "auto" and on_cpu):
+        from microgpt.backends.numba_backend import NumbaBackend
+
+        return NumbaBackend(checkpoint, dtype, rng, max_slots, kv_bytes, threads)
+    if dtype == "int8":
+        raise InvalidRequest("dtype int8 needs the numba backend, which computes on a CPU")
     from microgpt.backends.torch_backend import TorchBackend
 
     return TorchBackend(checkpoint, device, dtype, rng, max_slots, kv_bytes)
+
+
+def has_cuda_driver() -> bool:
+    """Whether this machine has a CUDA driver with a device; found without importing torch, which takes seconds."""
+    for name in ("libcuda.so.1", "nvcuda.dll"):
+        try:
+            driver = ctypes.CDLL(name)
+        except OSError:
+            continue
+        count = ctypes.c_int(0)
+        return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+    return False

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from microgpt.backends.base import Burst, Feed
+from microgpt.backends.base import PAGE_TOKENS, Burst, Feed, page_count, pages_for
 from microgpt.checkpoint import Checkpoint
 from microgpt.errors import InvalidRequest, NumericalError
 from microgpt.models.gpt import GPT
@@ -57,7 +57,10 @@ class _Row:
 
 
 class TorchBackend:
-    """GPT with a KV cache of contiguous slots: two tensors (n_layer, num_slots, n_head, block_size, head_dim)."""
+    """GPT with its KV memory in two tensors (n_layer, places, n_head, head_dim): page i is places [16 i, 16 (i + 1)).
+
+    Only places of positions that a sequence has computed are ever read, so pages need no wiping between owners.
+    """
 
     def __init__(self, checkpoint: Checkpoint, device: str, dtype: str, rng: str, max_slots: int, kv_bytes: int):
         self.config = config = checkpoint.config
@@ -68,16 +71,20 @@ class TorchBackend:
         self._new_generator = GENERATORS[rng]
         self._model = GPT(config).to(self.device, _DTYPES[dtype]).requires_grad_(False).eval()
         self._model.load_arrays({name: tensor.widened() for name, tensor in checkpoint.tensors.items()})
-        slot_bytes = 2 * config.n_layer * config.n_embd * config.block_size * _DTYPES[dtype].itemsize
-        self.num_slots = max(1, min(max_slots, kv_bytes // slot_bytes))
-        shape = (config.n_layer, self.num_slots, config.n_head, config.block_size, config.head_dim)
-        # Zeros, not empty: masked positions are still multiplied, by a weight of 0, and 0 * NaN would be NaN.
-        self._keys = torch.zeros(shape, dtype=_DTYPES[dtype], device=self.device)
-        self._values = torch.zeros(shape, dtype=_DTYPES[dtype], device=self.device)
+        self.num_slots = max_slots
+        self.num_pages = page_count(config, _DTYPES[dtype].itemsize, max_slots, kv_bytes)
+        shape = (config.n_layer, self.num_pages * PAGE_TOKENS, config.n_head, config.head_dim)
+        self._keys = torch.empty(shape, dtype=_DTYPES[dtype], device=self.device)
+        self._values = torch.empty(shape, dtype=_DTYPES[dtype], device=self.device)
+        # (num_slots, positions): the place of each position of a slot's sequence
+        width = pages_for(config.block_size) * PAGE_TOKENS
+        self._places = torch.zeros((max_slots, width), dtype=torch.long, device=self.device)
         self._slots: dict[int, _Slot] = {}
 
-    def open(self, slot: int, params: SamplingParams, limit: int) -> None:
+    def open(self, slot: int, params: SamplingParams, limit: int, pages: Sequence[int]) -> None:
         self._slots[slot] = _Slot(params, self._new_generator(params.seed), limit)
+        places = torch.tensor(pages)[:, None] * PAGE_TOKENS + torch.arange(PAGE_TOKENS)  # (pages, 16)
+        self._places[slot, : places.numel()] = places.flatten()
 
     @torch.inference_mode()
     def burst(self, feeds: Sequence[Feed], max_steps: int, time_limit_s: float) -> list[Burst]:
@@ -105,7 +112,7 @@ class TorchBackend:
         x = self._forward(rows)  # (rows, C)
         sampling = [i for i, row in enumerate(rows) if row.sample]
         logits = self._model.lm_head(x[sampling]).double() if sampling else x.new_empty(0, self.config.vocab_size)
-        # A NaN anywhere in a sequence's cache reaches its last row, so checking that row finds it.
+        # A NaN at any of a sequence's positions reaches its last row, so checking that row finds it.
         sound = torch.isfinite(x).all(dim=1)
         sound[sampling] &= torch.isfinite(logits).all(dim=1)
         results: list[int | NumericalError | None] = [None] * len(rows)
@@ -113,9 +120,6 @@ class TorchBackend:
             results[i] = token
         for i in torch.nonzero(~sound).flatten().tolist():
             results[i] = NumericalError("the model produced numbers that are not finite")
-            # They must not meet the slot's next owner, through an attention weight of 0.
-            self._keys[:, rows[i].slot].zero_()
-            self._values[:, rows[i].slot].zero_()
         return results
 
     def _goes_on(self, slot: _Slot, token: int) -> bool:
@@ -133,22 +137,33 @@ class TorchBackend:
         single = [i for i, length in enumerate(lengths) if length == 1]
         offsets = list(itertools.accumulate(lengths, initial=0))[:-1]
         decode = torch.tensor([offsets[i] for i in single], dtype=torch.long, device=device)
+        written = self._places[slots, positions]  # (R,)
+        read, visible = self._reading(slots[decode], positions[decode])
         x = self._model.embed(ids, positions)  # (R, C), R = all tokens of all rows
         for layer, block in enumerate(self._model.blocks()):
             q, k, v = block.qkv(x)  # (R, H, D)
-            keys, values = self._keys[layer], self._values[layer]  # (slots, H, B, D)
-            keys[slots, :, positions] = k
-            values[slots, :, positions] = v
+            keys, values = self._keys[layer], self._values[layer]  # (places, H, D)
+            keys[written] = k
+            values[written] = v
             y = torch.empty_like(q)
             if single:
-                y[decode] = _attend_decode(q[decode], keys, values, slots[decode], positions[decode])
+                y[decode] = _attend_decode(q[decode], keys[read], values[read], visible)
             for i, row in enumerate(rows):
                 if lengths[i] > 1:
                     part = slice(offsets[i], offsets[i] + lengths[i])
-                    y[part] = _attend_chunk(q[part], keys[row.slot], values[row.slot], row.start)
+                    places = self._places[row.slot, : row.end]
+                    y[part] = _attend_chunk(q[part], keys[places], values[places])
             x = block.finish(x, y.flatten(1))
         last = [offset + length - 1 for offset, length in zip(offsets, lengths, strict=True)]
         return x[torch.tensor(last, dtype=torch.long, device=device)]
+
+    def _reading(self, slots: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """What queries at `positions` of `slots`, both (N,), read: the places (N, L) of positions 0, 1, ..., and which
+        of these each query sees. Past a query's position comes its own place again: never one of somebody else, as NaN
+        there times a weight of 0 would be NaN."""
+        columns = torch.arange(int(positions.max()) + 1 if len(positions) else 0, device=positions.device)
+        columns, own = columns[None], positions[:, None]
+        return self._places[slots[:, None], columns.minimum(own)], columns <= own
 
     def _sample(self, rows: list[_Row], z: Tensor) -> list[int]:
         """The next id for each row from its float64 logits z (S, V), which are overwritten. As `sampling.reference`
@@ -205,21 +220,20 @@ def _filter(z: Tensor, p: Tensor, params: list[SamplingParams]) -> Tensor:
     return torch.zeros_like(p).scatter(1, order, ranked)
 
 
-def _attend_decode(q: Tensor, keys: Tensor, values: Tensor, slots: Tensor, positions: Tensor) -> Tensor:
-    """Attention of one query per sequence: q (N, H, D) over each slot's positions 0..position -> (N, H, D)."""
-    length = int(positions.max()) + 1
-    k, v = keys[slots, :, :length], values[slots, :, :length]  # (N, H, L, D), copied
-    visible = torch.arange(length, device=q.device) <= positions[:, None]  # (N, L)
+def _attend_decode(q: Tensor, keys: Tensor, values: Tensor, visible: Tensor) -> Tensor:
+    """Attention of one query per sequence: q (N, H, D) over keys and values (N, L, H, D), as far as `visible` (N, L)
+    says -> (N, H, D)."""
+    k, v = keys.transpose(1, 2), values.transpose(1, 2)  # (N, H, L, D)
     return F.scaled_dot_product_attention(q[:, :, None], k, v, attn_mask=visible[:, None, None]).squeeze(2)
 
 
-def _attend_chunk(q: Tensor, keys: Tensor, values: Tensor, start: int) -> Tensor:
-    """Attention of a prefill chunk: q (T, H, D) at positions start.. over one slot's keys (H, B, D) -> (T, H, D)."""
-    T = q.shape[0]
-    end = start + T
-    visible = torch.ones(T, end, dtype=torch.bool, device=q.device).tril(start)
-    y = F.scaled_dot_product_attention(q.transpose(0, 1), keys[:, :end], values[:, :end], attn_mask=visible)
-    return y.transpose(0, 1)
+def _attend_chunk(q: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """Attention of a prefill chunk: q (T, H, D) at the last T of L positions over their keys and values (L, H, D) ->
+    (T, H, D)."""
+    T, L = len(q), len(keys)
+    visible = torch.ones(T, L, dtype=torch.bool, device=q.device).tril(L - T)
+    q, k, v = (t.transpose(0, 1) for t in (q, keys, values))  # (H, T or L, D)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=visible).transpose(0, 1)
 
 
 def _pick_device(device: str) -> str:

@@ -10,7 +10,7 @@ from microgpt.engine.thread import EngineThread
 __all__ = ["Engine", "EngineThread", "Stats", "build_engine", "load"]
 
 MAX_SLOTS = 64
-KV_BYTES = 1 << 30  # 1 GiB: 64 slots of a 3-million-parameter model with context 512 take 0.3
+KV_BYTES = 1 << 30  # 1 GiB: 64 sequences of a 3-million-parameter model with context 512 take 0.3, the cache as much
 
 
 def build_engine(
@@ -21,16 +21,39 @@ def build_engine(
     rng: str = "default",
     max_slots: int = MAX_SLOTS,
     kv_bytes: int = KV_BYTES,
+    prefix_cache: bool = True,
+    backend: str = "auto",
+    threads: int | None = None,
 ) -> Engine:
     """An engine for a loaded checkpoint.
 
-    device: auto, cpu or cuda. dtype: of weights, arithmetic and KV cache. rng: `default`, or `reference` for parity
-    with the original implementation. max_slots: how many sequences run at once at most; fewer where kv_bytes does
-    not hold as many. Raises InvalidRequest for a bad choice.
+    device: auto, cpu or cuda. dtype: of weights and arithmetic; on a CPU float16, bfloat16 and int8 are of weights
+    alone, and arithmetic and KV cache are float32. rng: `default`, or `reference` for parity
+    with the original implementation. max_slots: how many sequences run at once at most; fewer while kv_bytes does not
+    hold as many. prefix_cache: whether what is left of kv_bytes keeps K and V for requests that begin alike. backend:
+    auto, numba or torch. threads: of the numba backend, by default all cores. Raises InvalidRequest for a bad choice.
     """
-    return Engine(create(checkpoint, device, dtype, rng, max_slots, kv_bytes), checkpoint.tokenizer)
+    chosen = create(checkpoint, device, dtype, rng, max_slots, kv_bytes, backend, threads)
+    return Engine(chosen, checkpoint.tokenizer, prefix_cache)
 
 
-def load(path: str | os.PathLike[str], *, device: str = "auto", dtype: str = "float32", rng: str = "default") -> Engine:
+def load(
+    path: str | os.PathLike[str],
+    *,
+    device: str = "auto",
+    dtype: str = "float32",
+    rng: str = "default",
+    prefix_cache: bool = True,
+    backend: str = "auto",
+    threads: int | None = None,
+) -> Engine:
     """An engine for the model directory `path`. Raises CheckpointError with every problem found, InvalidRequest."""
-    return build_engine(load_checkpoint(path), device=device, dtype=dtype, rng=rng)
+    return build_engine(
+        load_checkpoint(path),
+        device=device,
+        dtype=dtype,
+        rng=rng,
+        prefix_cache=prefix_cache,
+        backend=backend,
+        threads=threads,
+    )

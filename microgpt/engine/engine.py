@@ -4,7 +4,9 @@ import heapq
 from collections import deque
 from dataclasses import dataclass
 
-from microgpt.backends import Backend
+from microgpt.backends import PAGE_TOKENS, Backend, pages_for
+from microgpt.engine.kv_memory import KVMemory
+from microgpt.engine.prefix_cache import PrefixCache
 from microgpt.engine.scheduler import BURST_TIME_S, plan
 from microgpt.engine.sequence import Sequence
 from microgpt.errors import InvalidRequest
@@ -15,21 +17,33 @@ from microgpt.tokenizers import Tokenizer
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """A look at the engine. Slots: free_slots + running == num_slots, always."""
+    """A look at the engine. free_slots + running == num_slots, and free_pages + cached_pages + running_pages ==
+    num_pages, always.
+
+    cached_pages: kept by the prefix cache and used by no running sequence. prompt_tokens, cached_tokens: totals since
+    the start, of the prompts that were admitted and of what the prefix cache had of them.
+    """
 
     running: int
     waiting: int
     free_slots: int
     num_slots: int
+    free_pages: int
+    cached_pages: int
+    running_pages: int
+    num_pages: int
+    prompt_tokens: int
+    cached_tokens: int
 
 
 class Engine:
     """Continuous batching: add and cancel requests at any time, call `step` while `has_work`.
 
-    Requests get slots first come, first served. Each ends in exactly one Finished or Failed event.
+    Requests get slots and KV memory first come, first served. Each ends in exactly one Finished or Failed event.
+    prefix_cache: whether K and V of finished prompts and answers are kept for requests that begin alike.
     """
 
-    def __init__(self, backend: Backend, tokenizer: Tokenizer):
+    def __init__(self, backend: Backend, tokenizer: Tokenizer, prefix_cache: bool = True):
         self.backend = backend
         self.tokenizer = tokenizer
         self.config = backend.config
@@ -38,6 +52,11 @@ class Engine:
         self._cancelled: list[Event] = []
         self._live: dict[str, Sequence] = {}
         self._free_slots = list(range(backend.num_slots))  # a heap: low slots first keeps them together in memory
+        self._memory = KVMemory(backend.num_pages)
+        self._prefixes = PrefixCache(self._memory)
+        # Most pages of a sequence that are worth keeping: no prompt can share a page with the context's last position.
+        self._most_kept = (self.config.block_size - 1) // PAGE_TOKENS if prefix_cache else 0
+        self._prompt_tokens = self._cached_tokens = 0
 
     @property
     def has_work(self) -> bool:
@@ -46,7 +65,19 @@ class Engine:
 
     @property
     def stats(self) -> Stats:
-        return Stats(len(self._running), len(self._waiting), len(self._free_slots), self.backend.num_slots)
+        memory = self._memory
+        return Stats(
+            running=len(self._running),
+            waiting=len(self._waiting),
+            free_slots=len(self._free_slots),
+            num_slots=self.backend.num_slots,
+            free_pages=memory.free_pages,
+            cached_pages=memory.cached_pages,
+            running_pages=memory.running_pages,
+            num_pages=memory.num_pages,
+            prompt_tokens=self._prompt_tokens,
+            cached_tokens=self._cached_tokens,
+        )
 
     def room(self, num_prompt: int) -> int:
         """How many tokens can be sampled after a prompt: the last one needs no position of its own."""
@@ -74,9 +105,16 @@ class Engine:
         self.check(request)
         if request.id in self._live:
             raise InvalidRequest(f"id must be unique among live requests, got {request.id!r} again")
-        room = self.room(len(request.prompt_ids))
+        num_prompt = len(request.prompt_ids)
+        room = self.room(num_prompt)
         limit = min(room, request.params.max_tokens or room)
-        sequence = Sequence(request, limit, TextStream(self.tokenizer, request.special_text))
+        sequence = Sequence(
+            request,
+            limit,
+            TextStream(self.tokenizer, request.special_text),
+            num_pages=pages_for(num_prompt + limit - 1),  # the last token sampled needs no position
+            most_shared=min(self._most_kept, (num_prompt - 1) // PAGE_TOKENS),  # the last one fed gives logits
+        )
         self._live[request.id] = sequence
         self._waiting.append(sequence)
 
@@ -93,42 +131,99 @@ class Engine:
     def step(self) -> list[Event]:
         """Admit, run one burst, and return what happened; in order for each request."""
         events, self._cancelled = self._cancelled, []
-        self._admit()
+        prefix_awaited = self._admit()
         sequences, feeds, max_steps = plan(self._running.values())
         if not feeds:
             return events
+        if prefix_awaited:
+            max_steps = 1
         bursts = self.backend.burst(feeds, max_steps, BURST_TIME_S)
         for sequence, feed, burst in zip(sequences, feeds, bursts, strict=True):
             sequence.num_computed += len(feed.token_ids) + max(0, len(burst.token_ids) - 1)
             if burst.error is not None:
-                self._release(sequence)
+                self._release(sequence, is_sound=False)
                 events.append(Failed(sequence.request.id, burst.error))
             elif burst.token_ids:
                 events += self._take(sequence, burst.token_ids)
         return events
 
-    def _admit(self) -> None:
+    def _admit(self) -> bool:
+        """Give slots and pages to waiting sequences, until the first that cannot have them.
+
+        Returns whether that one waits for a prefix which is being computed: samples of one prompt that come together
+        then compute it once.
+        """
         while self._waiting and self._free_slots:
-            sequence = self._waiting.popleft()
-            sequence.slot = heapq.heappop(self._free_slots)
-            self._running[sequence.request.id] = sequence
-            self.backend.open(sequence.slot, sequence.request.params, sequence.limit)
+            sequence = self._waiting[0]
+            shared: list[int] = []
+            if sequence.most_shared:
+                shared = self._prefixes.match(sequence.request.prompt_ids, sequence.most_shared)
+                if len(shared) < sequence.most_shared and self._is_being_computed(sequence, len(shared) + 1):
+                    return True
+            count = sequence.num_pages - len(shared)
+            if count > self._memory.available_beside(shared):
+                return False
+            self._waiting.popleft()
+            self._open(sequence, shared, count)
+        return False
+
+    def _is_being_computed(self, sequence: Sequence, num_pages: int) -> bool:
+        """Whether a running prompt will soon let a waiting sequence share its first `num_pages` pages. A prompt that
+        is being computed waits for nothing, so waiting for it ends."""
+        end = num_pages * PAGE_TOKENS
+        beginning = sequence.request.prompt_ids[:end]
+        return any(
+            other.is_prefilling and other.request.prompt_ids[:end] == beginning for other in self._running.values()
+        )
+
+    def _open(self, sequence: Sequence, shared: list[int], count: int) -> None:
+        """Start a sequence on `shared` pages from the prefix cache and `count` pages of its own."""
+        self._memory.hold(shared)
+        self._prefixes.make_room(count)
+        sequence.slot = heapq.heappop(self._free_slots)
+        sequence.pages = shared + self._memory.take(count)
+        sequence.kept_pages = shared
+        sequence.num_cached = sequence.num_computed = len(shared) * PAGE_TOKENS
+        self._running[sequence.request.id] = sequence
+        self._prompt_tokens += sequence.num_prompt
+        self._cached_tokens += sequence.num_cached
+        self.backend.open(sequence.slot, sequence.request.params, sequence.limit, sequence.pages)
+
+    def _keep(self, sequence: Sequence) -> None:
+        """Keep the pages that a sequence has filled, without what was sampled past its end."""
+        num_kept = len(sequence.kept_pages)
+        if num_kept == self._most_kept:
+            return
+        num_full = min(self._most_kept, min(sequence.num_computed, sequence.num_tokens) // PAGE_TOKENS)
+        if num_full > num_kept:
+            tokens = sequence.first_tokens(num_full * PAGE_TOKENS)
+            kept_pages = self._prefixes.insert(tokens, sequence.pages[:num_full])
+            self._memory.hold(kept_pages)
+            self._memory.release(sequence.kept_pages)
+            sequence.kept_pages = kept_pages
 
     def _take(self, sequence: Sequence, token_ids: tuple[int, ...]) -> list[Event]:
         """Append sampled tokens to a sequence; the events of that."""
         request_id = sequence.request.id
+        completes_prompt = sequence.is_prefilling
         reason = sequence.append(token_ids)
         text = sequence.text_stream.push(token_ids)
         if reason is None:
+            if completes_prompt:  # other samples of the same prompt need not wait for the end of this one
+                self._keep(sequence)
             return [TokenEvent(request_id, token_ids, text)]
         self._release(sequence)
         text += sequence.text_stream.flush()
         return [TokenEvent(request_id, token_ids, text), Finished(request_id, reason, sequence.usage)]
 
-    def _release(self, sequence: Sequence) -> None:
-        """Forget a sequence and free its slot."""
+    def _release(self, sequence: Sequence, is_sound: bool = True) -> None:
+        """Forget a sequence, free its slot, and its pages but for what is worth keeping."""
         del self._live[sequence.request.id]
         if sequence.slot is not None:
             del self._running[sequence.request.id]
             heapq.heappush(self._free_slots, sequence.slot)
             sequence.slot = None
+            if is_sound:
+                self._keep(sequence)
+            self._memory.release(sequence.pages[sequence.num_cached // PAGE_TOKENS :])
+            self._memory.release(sequence.kept_pages)

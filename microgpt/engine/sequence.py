@@ -11,14 +11,22 @@ from microgpt.text_stream import TextStream
 class Sequence:
     """The state of one request in the engine.
 
-    limit: most tokens to sample. slot: None while it waits. num_computed: how many of its tokens are in the KV cache.
+    limit: most tokens to sample. num_pages: for every position that it may reach. most_shared: of how many of these the
+    prefix cache may have K and V already. slot: None while it waits. num_computed: how many of its tokens are in KV
+    memory, or more where a burst sampled past the end. pages: its page table. num_cached: how many tokens the prefix
+    cache had when it was admitted. kept_pages: the pages of the prefix cache that it holds; they have its first tokens.
     """
 
     request: GenerationRequest
     limit: int
     text_stream: TextStream
+    num_pages: int
+    most_shared: int
     slot: int | None = None
     num_computed: int = 0
+    pages: SequenceOf[int] = ()
+    num_cached: int = 0
+    kept_pages: SequenceOf[int] = ()
     output_ids: list[int] = field(default_factory=list)
 
     @property
@@ -27,12 +35,21 @@ class Sequence:
 
     @property
     def is_prefilling(self) -> bool:
-        """Whether some of the prompt is not in the KV cache yet, so that nothing was sampled."""
+        """Whether some of the prompt is not in KV memory yet, so that nothing was sampled."""
         return not self.output_ids
 
     @property
     def usage(self) -> Usage:
-        return Usage(self.num_prompt, len(self.output_ids))
+        return Usage(self.num_prompt, len(self.output_ids), self.num_cached)
+
+    @property
+    def num_tokens(self) -> int:
+        return self.num_prompt + len(self.output_ids)
+
+    def first_tokens(self, count: int) -> SequenceOf[int]:
+        """Its first `count` tokens, of prompt and output."""
+        prompt_ids = self.request.prompt_ids[:count]
+        return [*prompt_ids, *self.output_ids[: count - len(prompt_ids)]]
 
     def next_tokens(self, most: int) -> SequenceOf[int]:
         """The tokens to feed next, at positions num_computed..: a prefill chunk of at most `most`, or the last

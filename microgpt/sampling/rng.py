@@ -27,14 +27,19 @@ def mix64(x: int) -> int:
     return x ^ (x >> 31)
 
 
-class CounterGenerator:
-    """`default`: SplitMix64's stream at a start that is itself mixed from the seed, indexed by position.
+def counter_start(seed: int) -> int:
+    """Where in SplitMix64's stream a seed begins.
 
     Mixing the seed first puts neighbouring seeds (samples use seed, seed + 1, ...) at unrelated places.
     """
+    return mix64((seed + _GOLDEN) & _M64)
+
+
+class CounterGenerator:
+    """`default`: SplitMix64's stream from `counter_start`, indexed by position."""
 
     def __init__(self, seed: int):
-        self._start = mix64((seed + _GOLDEN) & _M64)
+        self._start = counter_start(seed)
 
     def uniform(self, position: int) -> float:
         """53 bits in [0, 1)."""

@@ -47,6 +47,7 @@ def drain(engine: Engine) -> list[Event]:
 def check_invariants(engine: Engine) -> None:
     stats = engine.stats
     assert stats.free_slots + stats.running == stats.num_slots
+    assert stats.free_pages + stats.cached_pages + stats.running_pages == stats.num_pages
 
 
 def outputs(events: list[Event]) -> dict[str, list[int]]:
@@ -184,6 +185,7 @@ def test_a_long_random_load_leaks_nothing(engine: Engine, tiny_checkpoint: Check
     assert ended == 6000
     assert not live
     assert engine.stats.free_slots == engine.stats.num_slots
+    assert engine.stats.running_pages == 0
     assert after - before < 50_000  # 10 bytes a request: the interpreter's free lists, no request's state
 
 

@@ -1,0 +1,38 @@
+"""The CPU kernels: Numba functions, compiled on first use and kept on disk.
+
+Numba looks only at a function's own file to tell whether what it kept is still right; these call each other across
+files. So the directory they are kept in is named by a digest of all of them.
+"""
+
+import hashlib
+import tempfile
+from pathlib import Path
+
+import numba
+
+
+def _cache_directory() -> Path:
+    """A directory of these sources' own that can be written: beside them, else in the user's cache."""
+    here = Path(__file__).parent
+    digest = hashlib.sha256()
+    for source in sorted(here.glob("*.py")):
+        digest.update(source.name.encode() + source.read_bytes())
+    name = f"microgpt-{digest.hexdigest()[:16]}"
+    for parent in (here / "__pycache__", Path.home() / ".cache" / "microgpt"):
+        try:
+            (parent / name).mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=parent / name).close()
+        except OSError:
+            continue
+        return parent / name
+    return Path(tempfile.gettempdir()) / name
+
+
+_was = numba.config.CACHE_DIR
+numba.config.CACHE_DIR = str(_cache_directory())
+try:
+    from microgpt.backends.kernels import burst, forward, matmul, sample
+finally:
+    numba.config.CACHE_DIR = _was
+
+__all__ = ["burst", "forward", "matmul", "sample"]

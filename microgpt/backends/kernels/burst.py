@@ -1,0 +1,323 @@
+"""A burst: feed rows, sample, and decode on, for as many steps as time allows, on a team of threads.
+
+Every thread runs `burst` on the same arrays. Rows of prompts are shared out evenly, whosever they are, with one
+meeting of the threads a layer (keys and values are written before anyone looks at them). After that each thread decodes
+sequences of its own and meets nobody. A single sequence of a large model is decoded by all threads together, each making
+some of every matrix's outputs.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from microgpt.backends.kernels.forward import (
+    Cache,
+    Room,
+    Sizes,
+    Weights,
+    attend,
+    begin_layer,
+    embed,
+    finish_layer,
+    normalise,
+    panels_of,
+    write_kv,
+)
+from microgpt.backends.kernels.matmul import PANEL, RELU, STORE, matmul
+from microgpt.backends.kernels.sample import STOP, SampleRoom, Slots, choose
+from microgpt.backends.kernels.threads import atomic_load, atomic_store, barrier, full_fence, now_ns, read_byte
+
+BLOCK_ROWS = (
+    64  # rows a thread takes through the layers at a time: enough to use each weight often, few enough to cache
+)
+LOGIT_ROWS = 16  # rows whose logits are made and sampled at a time
+
+# control: int64, one field a cache line.
+ROUND, NUM_FEEDS, NUM_TOKENS, MAX_STEPS, DEADLINE, COLUMNS, NEXT_TOKEN, BARRIER = (8 * i for i in range(8))
+ASLEEP = 8 * 10  # one a thread
+MAX_TEAM = 64
+CONTROL_SIZE = ASLEEP + MAX_TEAM
+STOP_ROUND = -1
+_IDLE_SPINS = 2000
+
+
+class Feeds(NamedTuple):
+    """What a burst is given and what comes of it; arrays by feed unless said otherwise.
+
+    slots, counts (tokens), starts, samples: int64. tokens: (all tokens,) int32, in the feeds' order; positions and
+    owners (feed of each token): the same. last: (feeds, x_stride), the hidden state after each feed's last token.
+    sampled: (feeds, most steps) int32, num_sampled: int64, failed: int64.
+    """
+
+    slots: np.ndarray
+    counts: np.ndarray
+    starts: np.ndarray
+    samples: np.ndarray
+    tokens: np.ndarray
+    positions: np.ndarray
+    owners: np.ndarray
+    ends: np.ndarray
+    last: np.ndarray
+    sampled: np.ndarray
+    num_sampled: np.ndarray
+    failed: np.ndarray
+
+
+class Going(NamedTuple):
+    """The sequences a thread decodes: their feeds, and the token and position of each one's next row. int64."""
+
+    feeds: np.ndarray
+    tokens: np.ndarray
+    positions: np.ndarray
+
+
+class Common(NamedTuple):
+    """What all threads share. shared, shared_logits: the one row that they work on together. control: CONTROL_SIZE."""
+
+    sizes: Sizes
+    weights: Weights
+    cache: Cache
+    slots: Slots
+    feeds: Feeds
+    shared: Room
+    shared_logits: np.ndarray
+    control: np.ndarray
+
+
+class Own(NamedTuple):
+    """What one thread has for itself. room: BLOCK_ROWS rows. logits: LOGIT_ROWS rows. clock: (2,) int64."""
+
+    going: Going
+    room: Room
+    logits: np.ndarray
+    sample_room: SampleRoom
+    clock: np.ndarray
+
+
+@njit(nogil=True, cache=True)
+def _feed(common, room, thread, team):
+    """Run all fed tokens through the layers; feeds.last gets the final state of each feed that samples."""
+    sizes, weights, cache, feeds, control = common.sizes, common.weights, common.cache, common.feeds, common.control
+    Cs, Qs = sizes.x_stride, sizes.qkv_stride
+    count = control[NUM_TOKENS]
+    block = BLOCK_ROWS * team
+    for start in range(0, count, block):
+        rows = min(block, count - start)
+        low, high = start + rows * thread // team, start + rows * (thread + 1) // team
+        mine = high - low
+        for r in range(mine):
+            embed(sizes, weights, feeds.tokens[low + r], feeds.positions[low + r], room.x, r * Cs)
+        for layer in range(sizes.n_layer):
+            begin_layer(sizes, weights, layer, room, mine)
+            for r in range(mine):
+                slot, position = feeds.slots[feeds.owners[low + r]], feeds.positions[low + r]
+                write_kv(sizes, cache, slot, position, layer, room.qkv, r * Qs, 0, sizes.n_head)
+            barrier(control, BARRIER, team)
+            for r in range(mine):
+                slot, position = feeds.slots[feeds.owners[low + r]], feeds.positions[low + r]
+                attend(sizes, cache, slot, position, layer, room.qkv, r * Qs, room, r * Cs, 0, sizes.n_head)
+            finish_layer(sizes, weights, layer, room, mine)
+        for r in range(mine):
+            feed = feeds.owners[low + r]
+            if feeds.ends[feed] == low + r + 1 and feeds.samples[feed]:
+                _copy(room.x, r * Cs, feeds.last, feed * Cs, sizes.n_embd)
+    barrier(control, BARRIER, team)
+
+
+@njit(nogil=True, cache=True)
+def _copy(source, at, target, to, count):
+    for i in range(count):
+        target[to + i] = source[at + i]
+
+
+@njit(nogil=True, cache=True)
+def _decode_rows(common, own, count):
+    """One decode step for `count` sequences of one thread; feeds.last gets their states."""
+    sizes, weights, cache, feeds = common.sizes, common.weights, common.cache, common.feeds
+    going, room = own.going, own.room
+    Cs, Qs = sizes.x_stride, sizes.qkv_stride
+    for begin in range(0, count, BLOCK_ROWS):
+        rows = min(BLOCK_ROWS, count - begin)
+        for r in range(rows):
+            embed(sizes, weights, going.tokens[begin + r], going.positions[begin + r], room.x, r * Cs)
+        for layer in range(sizes.n_layer):
+            begin_layer(sizes, weights, layer, room, rows)
+            for r in range(rows):
+                slot, position = feeds.slots[going.feeds[begin + r]], going.positions[begin + r]
+                write_kv(sizes, cache, slot, position, layer, room.qkv, r * Qs, 0, sizes.n_head)
+                attend(sizes, cache, slot, position, layer, room.qkv, r * Qs, room, r * Cs, 0, sizes.n_head)
+            finish_layer(sizes, weights, layer, room, rows)
+        for r in range(rows):
+            _copy(room.x, r * Cs, feeds.last, going.feeds[begin + r] * Cs, sizes.n_embd)
+
+
+@njit(nogil=True, cache=True)
+def _columns(mode, outputs, depth, layer, x, w, scales, y, thread, team):
+    """One thread's share of the outputs of a layer's matrix, for the one row x."""
+    n = panels_of(outputs)
+    base = layer * n * PANEL
+    low, high = n * thread // team, n * (thread + 1) // team
+    matmul(mode, x, 0, 0, 1, depth, w, base * depth, scales, base, low, high, y, 0, 0)
+
+
+@njit(nogil=True, cache=True)
+def _decode_columns(common, room, slot, token, position, thread, team):
+    """One decode step for one sequence by all threads; each has its final state in its own room.x."""
+    sizes, weights, cache, shared = common.sizes, common.weights, common.cache, common.shared
+    control, C, D = common.control, sizes.n_embd, sizes.head_dim
+    first, last = sizes.n_head * thread // team, sizes.n_head * (thread + 1) // team
+    embed(sizes, weights, token, position, room.x, 0)
+    for layer in range(sizes.n_layer):
+        normalise(room.x, 0, room.norm, 0, C)
+        _columns(STORE, 3 * C, C, layer, room.norm, weights.qkv, weights.qkv_scales, shared.qkv, thread, team)
+        barrier(control, BARRIER, team)
+        write_kv(sizes, cache, slot, position, layer, shared.qkv, 0, first, last)
+        # Into the thread's own row first: a head's last vector runs past its end, into the next thread's heads.
+        attend(sizes, cache, slot, position, layer, shared.qkv, 0, room, 0, first, last)
+        _copy(room.attended, first * D, shared.attended, first * D, (last - first) * D)
+        barrier(control, BARRIER, team)
+        _columns(STORE, C, C, layer, shared.attended, weights.wo, weights.wo_scales, shared.norm, thread, team)
+        barrier(control, BARRIER, team)
+        for i in range(C):
+            room.x[i] += shared.norm[i]
+        normalise(room.x, 0, room.norm, 0, C)
+        _columns(RELU, 4 * C, C, layer, room.norm, weights.fc1, weights.fc1_scales, shared.hidden, thread, team)
+        barrier(control, BARRIER, team)
+        _columns(STORE, C, 4 * C, layer, shared.hidden, weights.fc2, weights.fc2_scales, shared.x, thread, team)
+        barrier(control, BARRIER, team)
+        for i in range(C):
+            room.x[i] += shared.x[i]
+
+
+@njit(nogil=True, cache=True)
+def _take(slots, feeds, feed, token):
+    """Note a token sampled for a feed, or -1 for a failure; whether another may follow it."""
+    if token < 0:
+        feeds.failed[feed] = 1
+        return False
+    slot = feeds.slots[feed]
+    feeds.sampled[feed, feeds.num_sampled[feed]] = token
+    feeds.num_sampled[feed] += 1
+    slots.num_sampled[slot] += 1
+    return not slots.marks[slot, token] & STOP and slots.num_sampled[slot] < slots.limits[slot]
+
+
+@njit(nogil=True, cache=True)
+def _sample(common, own, count):
+    """Logits and a token for each of `count` sequences from feeds.last; those that go on stay in `going`. How many."""
+    sizes, weights, slots, feeds = common.sizes, common.weights, common.slots, common.feeds
+    going, logits, room = own.going, own.logits, own.sample_room
+    C, Cs, Vs, panels = sizes.n_embd, sizes.x_stride, sizes.logits_stride, panels_of(sizes.vocab_size)
+    left = 0
+    for begin in range(0, count, LOGIT_ROWS):
+        rows = min(LOGIT_ROWS, count - begin)
+        r = 0
+        while r < rows:  # neighbouring feeds lie side by side in feeds.last: one product for each run of them
+            first, run = going.feeds[begin + r], 1
+            while r + run < rows and going.feeds[begin + r + run] == first + run:
+                run += 1
+            matmul(
+                STORE, feeds.last, first * Cs, Cs, run, C, weights.head, 0, weights.head_scales, 0,
+                0, panels, logits, r * Vs, Vs,
+            )  # fmt: skip
+            r += run
+        for r in range(rows):
+            feed, position = going.feeds[begin + r], going.positions[begin + r] + 1
+            token = choose(
+                logits, r * Vs, sizes.vocab_size, panels * PANEL, slots, feeds.slots[feed], position, room
+            )  # fmt: skip
+            if _take(slots, feeds, feed, token):
+                going.feeds[left], going.tokens[left], going.positions[left] = feed, token, position
+                left += 1
+    return left
+
+
+@njit(nogil=True, cache=True)
+def burst(common, own, thread, team):
+    """One thread's part of a burst. The threads leave it together."""
+    feeds, control, going = common.feeds, common.control, own.going
+    _feed(common, own.room, thread, team)
+    num_sampling = 0
+    for feed in range(control[NUM_FEEDS]):
+        num_sampling += feeds.samples[feed]
+    by_columns = team > 1 and control[COLUMNS] != 0 and num_sampling == 1
+    low, high = num_sampling * thread // team, num_sampling * (thread + 1) // team
+    if by_columns:
+        low, high = 0, 1
+    count, place = 0, 0
+    for feed in range(control[NUM_FEEDS]):
+        if feeds.samples[feed]:
+            if low <= place < high:
+                going.feeds[count] = feed
+                going.positions[count] = feeds.starts[feed] + feeds.counts[feed] - 1
+                count += 1
+            place += 1
+    if by_columns:
+        _burst_columns(common, own, thread, team)
+    else:
+        for step in range(control[MAX_STEPS]):
+            count = _sample(common, own, count)
+            if count == 0 or step + 1 == control[MAX_STEPS] or now_ns(own.clock) >= control[DEADLINE]:
+                break
+            _decode_rows(common, own, count)
+    barrier(control, BARRIER, team)
+
+
+@njit(nogil=True, cache=True)
+def _burst_columns(common, own, thread, team):
+    """Decode going's one sequence, all threads together; thread 0 samples and says when it is over."""
+    sizes, weights, feeds, control, room = common.sizes, common.weights, common.feeds, common.control, own.room
+    feed, position = own.going.feeds[0], own.going.positions[0]
+    slot, C, V, panels = feeds.slots[feed], sizes.n_embd, sizes.vocab_size, panels_of(sizes.vocab_size)
+    _copy(feeds.last, feed * sizes.x_stride, room.x, 0, C)
+    for step in range(control[MAX_STEPS]):
+        _columns(STORE, V, C, 0, room.x, weights.head, weights.head_scales, common.shared_logits, thread, team)
+        barrier(control, BARRIER, team)
+        position += 1
+        if thread == 0:
+            token = choose(
+                common.shared_logits, 0, V, panels * PANEL, common.slots, slot, position, own.sample_room
+            )  # fmt: skip
+            goes_on = _take(common.slots, feeds, feed, token)
+            is_over = not goes_on or step + 1 == control[MAX_STEPS] or now_ns(own.clock) >= control[DEADLINE]
+            control[NEXT_TOKEN] = -1 if is_over else token
+        barrier(control, BARRIER, team)
+        if control[NEXT_TOKEN] < 0:
+            return
+        _decode_columns(common, room, slot, control[NEXT_TOKEN], position, thread, team)
+
+
+@njit(nogil=True, cache=True)
+def serve_team(common, own, thread, team, pipe, byte):
+    """The life of a further thread: take part in every burst until told to stop. Sleeps in read(pipe) between them."""
+    control = common.control
+    seen = 0
+    while True:
+        spins = 0
+        while atomic_load(control, ROUND) == seen:
+            spins += 1
+            if spins > _IDLE_SPINS:
+                atomic_store(control, ASLEEP + thread, 1)
+                full_fence()
+                if atomic_load(control, ROUND) == seen:
+                    read_byte(pipe, byte)
+                atomic_store(control, ASLEEP + thread, 0)
+                spins = 0
+        seen = atomic_load(control, ROUND)
+        if seen == STOP_ROUND:
+            return
+        burst(common, own, thread, team)
+
+
+@njit(nogil=True, cache=True)
+def publish(control, round_number):
+    """Let the team see a new round, with everything written before."""
+    atomic_store(control, ROUND, round_number)
+    full_fence()
+
+
+@njit(nogil=True, cache=True)
+def is_asleep(control, thread):
+    """Whether a thread of the team sleeps, or is about to and looks for a new round once more."""
+    return atomic_load(control, ASLEEP + thread) != 0

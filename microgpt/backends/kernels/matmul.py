@@ -1,0 +1,180 @@
+"""y = x W^T with every element summed over k in order, one fused multiply-add a step: the same bits for any number of
+rows, any tail and any split between threads.
+
+Weights are packed into panels of 32 outputs: for each k, 32 numbers side by side, so that lanes are outputs and no sum
+crosses lanes. A tile is some rows times a few panels, held in registers (8 x 2 vectors of AVX-512's 32) for a whole
+pass over k: per k, 2 loads of weights and one broadcast a row feed 2 products a row.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit
+from numba.core import types
+from numba.extending import intrinsic
+
+from microgpt.backends.kernels.lanes import LANES, element_pointer, fma_value, load_value, scalar_type, splat_value
+
+PANEL = 32  # outputs side by side: 2 vectors
+_VECTORS = PANEL // LANES
+
+STORE, RELU, ADD = 0, 1, 2  # y = xW, y = max(xW, 0), y += xW
+
+
+def _tile(rows: int, panels: int) -> Callable[..., None]:
+    """An intrinsic for one tile of `rows` rows and `panels` neighbouring panels."""
+    vectors = panels * _VECTORS
+
+    @intrinsic
+    def tile(
+        typingctx: Any, x: Any, x_at: Any, x_stride: Any, w: Any, w_at: Any, depth: Any,
+        scales: Any, scales_at: Any, y: Any, y_at: Any, y_stride: Any, mode: Any,
+    ) -> Any:  # fmt: skip
+        number = scalar_type(x.dtype)
+        vector = ir.VectorType(number, LANES)
+        step = x.dtype.bitwidth // 8
+
+        def codegen(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
+            xs, x_at, x_stride, ws, w_at, depth, scales, scales_at, ys, y_at, y_stride, mode = args
+            index = x_at.type
+            zero = index(0)
+
+            def address(array_type: Any, array: Any, at: ir.Value, stride: ir.Value, row: int) -> ir.Value:
+                offset = builder.add(at, builder.mul(stride, index(row)))
+                return element_pointer(context, builder, array_type, array, offset)
+
+            x_rows = [address(signature.args[0], xs, x_at, x_stride, r) for r in range(rows)]
+            y_rows = [address(signature.args[8], ys, y_at, y_stride, r) for r in range(rows)]
+            panel_size = builder.mul(depth, index(PANEL))
+            starts = [
+                element_pointer(
+                    context, builder, signature.args[3], ws, builder.add(w_at, builder.mul(panel_size, index(p)))
+                )
+                for p in range(panels)
+            ]
+            before = builder.block
+            loop, after = builder.append_basic_block("k"), builder.append_basic_block("k_end")
+            builder.cbranch(builder.icmp_signed(">", depth, zero), loop, after)
+            builder.position_at_end(loop)
+            k = builder.phi(index)
+            k.add_incoming(zero, before)
+            sums = []
+            nothing = ir.Constant(vector, [0.0] * LANES)
+            for _ in range(rows * vectors):
+                phi = builder.phi(vector)
+                phi.add_incoming(nothing, before)
+                sums.append(phi)
+            weights = []
+            for p in range(panels):
+                line = builder.gep(starts[p], [builder.mul(k, index(PANEL))])
+                weights += [
+                    load_value(builder, builder.gep(line, [index(v * LANES)]), w.dtype) for v in range(_VECTORS)
+                ]
+            new = []
+            for r in range(rows):
+                number_r = builder.load(builder.gep(x_rows[r], [k]), align=step)
+                factor = splat_value(builder, number_r)
+                new += [fma_value(builder, weights[v], factor, sums[r * vectors + v]) for v in range(vectors)]
+            next_k = builder.add(k, index(1))
+            k.add_incoming(next_k, loop)
+            for phi, value in zip(sums, new, strict=True):
+                phi.add_incoming(value, loop)
+            builder.cbranch(builder.icmp_signed("<", next_k, depth), loop, after)
+            builder.position_at_end(after)
+            for i, value in enumerate(new):
+                result = builder.phi(vector)
+                result.add_incoming(nothing, before)
+                result.add_incoming(value, loop)
+                new[i] = result
+            for r in range(rows):
+                for v in range(vectors):
+                    result = new[r * vectors + v]
+                    if w.dtype == types.int8:
+                        at = builder.add(scales_at, index(v * LANES))
+                        pointer = element_pointer(context, builder, signature.args[6], scales, at)
+                        result = builder.fmul(result, load_value(builder, pointer, scales_type))
+                    place = builder.gep(y_rows[r], [index(v * LANES)])
+                    place = builder.bitcast(place, vector.as_pointer())
+                    above = builder.fcmp_unordered(">", result, nothing)  # a NaN stays one
+                    cut = builder.select(above, result, nothing)
+                    result = builder.select(builder.icmp_signed("==", mode, index(RELU)), cut, result)
+                    with builder.if_else(builder.icmp_signed("==", mode, index(ADD))) as (adds, stores):
+                        with adds:
+                            builder.store(builder.fadd(builder.load(place, align=step), result), place, align=step)
+                        with stores:
+                            builder.store(result, place, align=step)
+            return context.get_dummy_value()
+
+        scales_type = scales.dtype
+        n = types.intp
+        return types.void(x, n, n, w, n, n, scales, n, y, n, n, n), codegen
+
+    return tile
+
+
+_tile_1x1, _tile_1x4 = _tile(1, 1), _tile(1, 4)
+_tile_2x1, _tile_2x4 = _tile(2, 1), _tile(2, 4)
+_tile_4x1, _tile_4x2 = _tile(4, 1), _tile(4, 2)
+_tile_8x1 = _tile(8, 1)
+
+
+@njit(nogil=True, cache=True, inline="never")
+def matmul(mode, x, x_at, x_stride, rows, depth, w, w_base, scales, scales_base, first, last, y, y_at, y_stride):
+    """For rows [0, rows) and output panels [first, last): y = x W^T by `mode`.
+
+    x, y: flat, row r beginning at x_at + r * x_stride. w: packed, beginning at w_base. scales: (outputs,) from
+    scales_base on, for int8 weights alone.
+    """
+    panel = first
+    size = depth * PANEL
+    while panel < last:
+        left = last - panel
+        # The fewer the rows, the more panels a tile takes, to have 8 or more sums under way: a sum waits 4 cycles for
+        # its last product.
+        together = 1 if rows >= 8 else 4 if rows < 4 and left >= 4 else 2 if rows >= 4 and left >= 2 else 1
+        w_at, s_at = w_base + panel * size, scales_base + panel * PANEL
+        r = 0
+        while r < rows:
+            n = rows - r
+            a, b = x_at + r * x_stride, y_at + r * y_stride + panel * PANEL
+            if n >= 8:
+                _tile_8x1(x, a, x_stride, w, w_at, depth, scales, s_at, y, b, y_stride, mode)
+                r += 8
+            elif n >= 4:
+                if together == 2:
+                    _tile_4x2(x, a, x_stride, w, w_at, depth, scales, s_at, y, b, y_stride, mode)
+                else:
+                    _tile_4x1(x, a, x_stride, w, w_at, depth, scales, s_at, y, b, y_stride, mode)
+                r += 4
+            elif n >= 2:
+                if together == 4:
+                    _tile_2x4(x, a, x_stride, w, w_at, depth, scales, s_at, y, b, y_stride, mode)
+                else:
+                    for p in range(together):
+                        _tile_2x1(
+                            x, a, x_stride, w, w_at + p * size, depth, scales, s_at + p * PANEL, y, b + p * PANEL,
+                            y_stride, mode,
+                        )  # fmt: skip
+                r += 2
+            else:
+                if together == 4:
+                    _tile_1x4(x, a, x_stride, w, w_at, depth, scales, s_at, y, b, y_stride, mode)
+                else:
+                    for p in range(together):
+                        _tile_1x1(
+                            x, a, x_stride, w, w_at + p * size, depth, scales, s_at + p * PANEL, y, b + p * PANEL,
+                            y_stride, mode,
+                        )  # fmt: skip
+                r += 1
+        panel += together
+
+
+def pack(weight: np.ndarray) -> np.ndarray:
+    """A weight (outputs, inputs) as panels, flat: (ceil(outputs / 32), inputs, 32), padded with zeros."""
+    outputs, inputs = weight.shape
+    panels = -(-outputs // PANEL)
+    padded = np.zeros((panels * PANEL, inputs), weight.dtype)
+    padded[:outputs] = weight
+    return np.ascontiguousarray(padded.reshape(panels, PANEL, inputs).transpose(0, 2, 1)).reshape(-1)

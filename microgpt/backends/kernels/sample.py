@@ -1,0 +1,262 @@
+"""Choosing the next token of one row, as `microgpt.sampling.reference` does it: masks, temperature, top_k, top_p, draw.
+
+Differences to the reference are of rounding alone: probabilities are summed 128 at a time, 16 lanes each, then the
+sums one after the other; always so, whatever else runs.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from microgpt.backends.kernels.lanes import (
+    LANES,
+    add,
+    exp,
+    fma,
+    highest,
+    keep_first,
+    larger,
+    load,
+    multiply,
+    splat,
+    store,
+    subtract,
+    total,
+)
+
+CHUNK = 128  # probabilities summed at a time
+
+SUPPRESSED, STOP = 1, 2  # bits of Slots.marks
+DEFAULT_RNG, REFERENCE_RNG = 0, 1
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_MOST_INVERSE = 1e37  # of a temperature; more would overflow a float32
+
+
+class Slots(NamedTuple):
+    """What each slot's sequence asked for, and how far it is; arrays by slot.
+
+    limits, num_sampled, min_tokens, top_k: int64. temperatures, top_p: float64. seeds: uint64, where the default
+    generator starts or the reference generator is. rng: DEFAULT_RNG or REFERENCE_RNG. marks: (slots, vocab) uint8, bits
+    for suppressed and stop ids. banned: (slots, most) int32, the ids with any mark; num_banned says how many.
+    """
+
+    limits: np.ndarray
+    num_sampled: np.ndarray
+    min_tokens: np.ndarray
+    top_k: np.ndarray
+    temperatures: np.ndarray
+    top_p: np.ndarray
+    seeds: np.ndarray
+    rng: np.ndarray
+    marks: np.ndarray
+    banned: np.ndarray
+    num_banned: np.ndarray
+
+
+class SampleRoom(NamedTuple):
+    """Scratch for sampling: sums (chunks,) float64; ids (vocab,) int32; copy (logits_stride,) of the logits' type."""
+
+    sums: np.ndarray
+    ids: np.ndarray
+    copy: np.ndarray
+
+
+@njit(nogil=True, cache=True)
+def uniform(slots, slot, position):
+    """The random number in [0, 1] for the token that will stand at `position`; see microgpt.sampling.rng."""
+    state = slots.seeds[slot]
+    if slots.rng[slot] == REFERENCE_RNG:
+        state ^= state << np.uint64(13)
+        state ^= state >> np.uint64(7)
+        state ^= state << np.uint64(17)
+        slots.seeds[slot] = state
+        return np.float64(state) / 2.0**64
+    x = state + np.uint64(position + 1) * _GOLDEN
+    x = (x ^ (x >> np.uint64(30))) * _MIX_1
+    x = (x ^ (x >> np.uint64(27))) * _MIX_2
+    x ^= x >> np.uint64(31)
+    return np.float64(x >> np.uint64(11)) * 2.0**-53
+
+
+@njit(nogil=True, cache=True)
+def _maximum(z, at, vocab):
+    """(the largest of z[at : at + vocab], whether all are finite)."""
+    top, unsound = splat(z, -np.inf), splat(z, 0.0)
+    nothing = splat(z, 0.0)
+    whole = vocab // LANES * LANES
+    for i in range(0, whole, LANES):
+        v = load(z, at + i)
+        top = larger(top, v)
+        unsound = fma(v, nothing, unsound)
+    if whole < vocab:
+        v = load(z, at + whole)
+        top = larger(top, keep_first(v, vocab - whole, splat(z, -np.inf)))
+        unsound = fma(keep_first(v, vocab - whole, nothing), nothing, unsound)
+    return highest(top), total(unsound) == 0
+
+
+@njit(nogil=True, cache=True)
+def _exponentials(z, at, stride, most, scale, sums):
+    """z = exp((z - most) * scale) and sums[c] = the sum of chunk c; returns the sum of all."""
+    peak, factor = splat(z, most), splat(z, scale)
+    running = 0.0
+    for c in range((stride + CHUNK - 1) // CHUNK):
+        chunk = splat(z, 0.0)
+        for i in range(at + c * CHUNK, at + min((c + 1) * CHUNK, stride), LANES):
+            e = exp(multiply(subtract(load(z, i), peak), factor))
+            store(z, i, e)
+            chunk = add(chunk, e)
+        sums[c] = total(chunk)
+        running += sums[c]
+    return running
+
+
+@njit(nogil=True, cache=True)
+def _comes_first(z, a, b):
+    """Whether id a is likelier than id b: the higher logit, of equal ones the higher id."""
+    return z[a] > z[b] or (z[a] == z[b] and a > b)
+
+
+@njit(nogil=True, cache=True)
+def _sift(z, ids, start, end):
+    """Restore the heap below `start`: each parent comes after its children, so the least likely is on top."""
+    root = start
+    while 2 * root + 1 < end:
+        child = 2 * root + 1
+        if child + 1 < end and _comes_first(z, ids[child], ids[child + 1]):
+            child += 1
+        if not _comes_first(z, ids[root], ids[child]):
+            return
+        ids[root], ids[child] = ids[child], ids[root]
+        root = child
+
+
+@njit(nogil=True, cache=True)
+def _sort(z, ids, count):
+    """Sort ids[:count], likeliest first (heapsort: no recursion, no bad case)."""
+    for start in range(count // 2 - 1, -1, -1):
+        _sift(z, ids, start, count)
+    for end in range(count - 1, 0, -1):
+        ids[0], ids[end] = ids[end], ids[0]
+        _sift(z, ids, 0, end)
+
+
+@njit(nogil=True, cache=True)
+def _keep_likeliest(z, ids, count, vocab):
+    """ids[:count] = the `count` likeliest of z, likeliest first: a heap whose top is the one to lose."""
+    filled = 0
+    for i in range(vocab):
+        if filled < count:
+            ids[filled] = i
+            filled += 1
+            if filled == count:
+                for start in range(count // 2 - 1, -1, -1):
+                    _sift(z, ids, start, count)
+        elif _comes_first(z, i, ids[0]):
+            ids[0] = i
+            _sift(z, ids, 0, count)
+    for end in range(count - 1, 0, -1):
+        ids[0], ids[end] = ids[end], ids[0]
+        _sift(z, ids, 0, end)
+
+
+@njit(nogil=True, cache=True)
+def _filtered(p, at, vocab, whole_sum, z, top_k, top_p, ids):
+    """How many ids are left by top_k and top_p; they are in ids, in ascending order."""
+    if top_k and top_k < vocab:
+        count = top_k
+        _keep_likeliest(z, ids, count, vocab)
+    else:
+        # Ids below a V-th of what top_p leaves out are together less than that: the rest holds the nucleus.
+        least = (1.0 - top_p) * whole_sum / vocab * 0.999
+        count = 0
+        for i in range(vocab):
+            if p[at + i] >= least:
+                ids[count] = i
+                count += 1
+        _sort(z, ids, count)
+    if top_p < 1:
+        everything = 0.0
+        if top_k and top_k < vocab:
+            for i in range(count):
+                everything += p[at + ids[i]]
+        else:
+            everything = whole_sum
+        running, kept = 0.0, 0
+        while kept < count and running < top_p * everything:
+            running += p[at + ids[kept]]
+            kept += 1
+        count = max(kept, 1)
+    ids[:count].sort()
+    return count
+
+
+@njit(nogil=True, cache=True)
+def choose(z, at, vocab, stride, slots, slot, position, room):
+    """The id for the logits z[at : at + vocab], which are overwritten, or -1 where one of them is not finite.
+
+    position: where the token will stand.
+    """
+    most, sound = _maximum(z, at, vocab)
+    if not sound:
+        return -1
+    banned = slots.num_banned[slot]
+    if banned:
+        wanted = SUPPRESSED | (STOP if slots.num_sampled[slot] < slots.min_tokens[slot] else 0)
+        for b in range(banned):
+            i = slots.banned[slot, b]
+            if slots.marks[slot, i] & wanted:
+                z[at + i] = -np.inf
+        top = splat(z, -np.inf)
+        for i in range(0, vocab // LANES * LANES, LANES):
+            top = larger(top, load(z, at + i))
+        most = highest(top)
+        for i in range(at + vocab // LANES * LANES, at + vocab):
+            most = max(most, z[i])
+    temperature = slots.temperatures[slot]
+    if temperature == 0:
+        i = vocab - 1
+        while z[at + i] != most:
+            i -= 1
+        return i
+    for i in range(at + vocab, at + stride):
+        z[i] = -np.inf
+    top_k, top_p = slots.top_k[slot], slots.top_p[slot]
+    is_filtered = (0 < top_k < vocab) or top_p < 1
+    if is_filtered:
+        room.copy[:vocab] = z[at : at + vocab]
+    running = _exponentials(z, at, stride, most, min(1.0 / temperature, _MOST_INVERSE), room.sums)
+    draw = uniform(slots, slot, position)
+    if is_filtered:
+        count = _filtered(z, at, vocab, running, room.copy, top_k, top_p, room.ids)
+        running = 0.0
+        for j in range(count):
+            running += z[at + room.ids[j]]
+        goal, so_far, last = draw * running, 0.0, room.ids[0]
+        for j in range(count):
+            i = room.ids[j]
+            if z[at + i] > 0:
+                last = i
+                so_far += z[at + i]
+                if so_far > goal:
+                    return i
+        return last
+    goal, so_far = draw * running, 0.0
+    chunks = (stride + CHUNK - 1) // CHUNK
+    chunk, last = 0, 0
+    for c in range(chunks):
+        if room.sums[c] > 0:
+            chunk = c
+            if so_far + room.sums[c] > goal:
+                break
+            so_far += room.sums[c]
+    # A draw of 1, or sums that round otherwise one by one, end at the last possible id of the chunk.
+    for i in range(chunk * CHUNK, min((chunk + 1) * CHUNK, vocab)):
+        if z[at + i] > 0:
+            last = i
+            so_far += z[at + i]
+            if so_far > goal:
+                break
+    return last

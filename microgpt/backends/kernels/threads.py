@@ -1,0 +1,129 @@
+"""What threads inside kernels need: atomics, a clock and a way to sleep, all without the GIL."""
+
+import sys
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from microgpt.backends.kernels.lanes import element_pointer
+
+_I32, _I64, _POINTER = ir.IntType(32), ir.IntType(64), ir.IntType(8).as_pointer()
+_CLOCK_MONOTONIC = 6 if sys.platform == "darwin" else 1
+# A thread that waits spins this often before it yields its core at every look: about 20 us. Waits inside a step are
+# shorter than that; and where another process holds the core that we wait for, spinning on would only be in its way.
+SPINS = 4000
+
+
+@intrinsic
+def atomic_load(typingctx: Any, array: Any, index: Any) -> Any:
+    """array[index] of int64, seen after everything its writer wrote before `atomic_store`."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.load_atomic(element_pointer(context, builder, signature.args[0], *args), "acquire", 8)
+
+    return types.int64(array, types.intp), codegen
+
+
+@intrinsic
+def atomic_store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
+    """array[index] = value, after everything written before it."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = element_pointer(context, builder, signature.args[0], args[0], args[1])
+        builder.store_atomic(args[2], pointer, "seq_cst", 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.int64), codegen
+
+
+@intrinsic
+def atomic_add(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
+    """Add to array[index]; what it was before."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = element_pointer(context, builder, signature.args[0], args[0], args[1])
+        return builder.atomic_rmw("add", pointer, args[2], "seq_cst")
+
+    return types.int64(array, types.intp, types.int64), codegen
+
+
+@intrinsic
+def full_fence(typingctx: Any) -> Any:
+    """No load after it happens before a store ahead of it."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+def _declared(builder: ir.IRBuilder, name: str, returns: ir.Type, arguments: list[ir.Type]) -> Any:
+    return cgutils.get_or_insert_function(builder.module, ir.FunctionType(returns, arguments), name)
+
+
+@intrinsic
+def yield_core(typingctx: Any) -> Any:
+    """sched_yield: let another thread have this core."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.call(_declared(builder, "sched_yield", _I32, []), [])
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@intrinsic
+def _clock_gettime(typingctx: Any, pair: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = element_pointer(context, builder, signature.args[0], args[0], _I64(0))
+        function = _declared(builder, "clock_gettime", _I32, [_I32, _POINTER])
+        builder.call(function, [_I32(_CLOCK_MONOTONIC), builder.bitcast(pointer, _POINTER)])
+        return context.get_dummy_value()
+
+    return types.void(pair), codegen
+
+
+def _transfer(name: str) -> Any:
+    @intrinsic
+    def function(typingctx: Any, descriptor: Any, buffer: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            pointer = element_pointer(context, builder, signature.args[1], args[1], _I64(0))
+            call = _declared(builder, name, _I64, [_I32, _POINTER, _I64])
+            descriptor = builder.trunc(args[0], _I32)
+            return builder.call(call, [descriptor, builder.bitcast(pointer, _POINTER), _I64(1)])
+
+        return types.int64(types.int64, buffer), codegen
+
+    return function
+
+
+read_byte, write_byte = _transfer("read"), _transfer("write")
+
+
+@njit(nogil=True, cache=True)
+def now_ns(pair: np.ndarray) -> int:
+    """The monotonic clock, as time.monotonic_ns has it. pair: (2,) int64 scratch."""
+    _clock_gettime(pair)
+    return pair[0] * 1_000_000_000 + pair[1]
+
+
+@njit(nogil=True, cache=True)
+def barrier(control: np.ndarray, at: int, team: int) -> None:
+    """Wait until all `team` threads are here. control[at], control[at + 8]: arrivals and rounds, a cache line each."""
+    if team == 1:
+        return
+    round_now = atomic_load(control, at + 8)
+    if atomic_add(control, at, 1) == team - 1:
+        atomic_store(control, at, 0)
+        atomic_store(control, at + 8, round_now + 1)
+        return
+    spins = 0
+    while atomic_load(control, at + 8) == round_now:
+        spins += 1
+        if spins > SPINS:
+            yield_core()

@@ -1,0 +1,313 @@
+"""The CPU backend: fused kernels, whole bursts without the GIL, on a team of threads.
+
+It keeps the same bits for a sequence whoever its neighbours are: every sum has one order (see kernels/), and random
+numbers depend on (seed, position).
+"""
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from microgpt.backends.base import PAGE_TOKENS, Burst, Feed, page_count, pages_for
+from microgpt.backends.kernels import burst as kernel
+from microgpt.backends.kernels.forward import Cache, Room, Sizes, Weights
+from microgpt.backends.kernels.lanes import LANES
+from microgpt.backends.kernels.matmul import PANEL, pack
+from microgpt.backends.kernels.sample import DEFAULT_RNG, REFERENCE_RNG, STOP, SUPPRESSED, SampleRoom, Slots
+from microgpt.checkpoint import Checkpoint, StoredTensor
+from microgpt.config import ModelConfig
+from microgpt.errors import NumericalError
+from microgpt.params import SamplingParams
+from microgpt.sampling import counter_start
+
+_MAX_STEPS = 256  # of a burst
+_MAX_TOKENS = 512  # fed by a burst beside one token a slot; or block_size, where that is more
+# Products below which a burst is not worth waking another thread: about 20 us of one core.
+_SOLO_PRODUCTS = 1_000_000
+# Weights below which one sequence is decoded by one thread: meetings of the threads then cost more than they gain.
+_COLUMN_BYTES = 2 << 20
+
+_INT8_MAX = 127
+
+
+class NumbaBackend:
+    """GPT on the CPU. Weights are packed once; the KV cache is pages of 16 positions.
+
+    dtype: float32; float64 for parity; float16, bfloat16 or int8 for weights kept that way and computed with in
+    float32. With float32 a checkpoint stored in 16 bits is kept in them, which changes no bit of any result.
+    num_threads: the team, this thread included; None: as many as the process may run on.
+    """
+
+    device = "cpu"
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        dtype: str,
+        rng: str,
+        max_slots: int,
+        kv_bytes: int,
+        num_threads: int | None = None,
+    ):
+        self.config = config = checkpoint.config
+        self.dtype = dtype
+        number = np.dtype(np.float64 if dtype == "float64" else np.float32)
+        self.num_slots = max_slots
+        self.num_pages = page_count(config, number.itemsize, max_slots, kv_bytes)
+        self.num_threads = num_threads or len(os.sched_getaffinity(0))
+        self._rng = REFERENCE_RNG if rng == "reference" else DEFAULT_RNG
+        self._sizes = _sizes(config)
+        self._weights = _weights(config, checkpoint.tensors, dtype)
+        self._uses_columns = sum(array.nbytes for array in self._weights[2:7]) >= _COLUMN_BYTES
+        self._cache = Cache(
+            np.zeros(self.num_pages * self._sizes.key_page, number),
+            np.zeros(self.num_pages * self._sizes.value_page, number),
+            np.zeros((max_slots, pages_for(config.block_size)), np.int32),
+        )
+        self._slots = _new_slots(config, max_slots)
+        self._feeds = _new_feeds(self._sizes, max_slots, _MAX_TOKENS + max_slots + config.block_size, number)
+        self._control = np.zeros(kernel.CONTROL_SIZE, np.int64)
+        self._common = kernel.Common(
+            self._sizes, self._weights, self._cache, self._slots, self._feeds,
+            _new_room(self._sizes, config, 1, number), np.zeros(self._sizes.logits_stride, number), self._control,
+        )  # fmt: skip
+        self._own = _new_own(self._sizes, config, max_slots, number)
+        self._team = None
+        if self.num_threads > 1:
+            others = [_new_own(self._sizes, config, max_slots, number) for _ in range(1, self.num_threads)]
+            self._team = _Team(self._common, others)
+            weakref.finalize(self, self._team.stop)
+
+    def close(self) -> None:
+        """End the team's threads; the backend cannot be used afterwards."""
+        if self._team is not None:
+            self._team.stop()
+
+    def open(self, slot: int, params: SamplingParams, limit: int, pages: Sequence[int]) -> None:
+        slots = self._slots
+        slots.limits[slot], slots.num_sampled[slot] = limit, 0
+        slots.min_tokens[slot] = params.min_tokens
+        slots.top_k[slot] = min(params.top_k, self.config.vocab_size)
+        slots.temperatures[slot], slots.top_p[slot] = params.temperature, params.top_p
+        slots.rng[slot] = self._rng
+        slots.seeds[slot] = (params.seed or 1) if self._rng == REFERENCE_RNG else counter_start(params.seed)
+        marks, banned = slots.marks[slot], slots.banned[slot]
+        marks[banned[: slots.num_banned[slot]]] = 0
+        marks[list(params.suppress_token_ids)] |= SUPPRESSED
+        marks[list(params.stop_token_ids)] |= STOP
+        ids = sorted({*params.suppress_token_ids, *params.stop_token_ids})
+        banned[: len(ids)] = ids
+        slots.num_banned[slot] = len(ids)
+        self._cache.tables[slot, : len(pages)] = pages
+
+    def burst(self, feeds: Sequence[Feed], max_steps: int, time_limit_s: float) -> list[Burst]:
+        state, control = self._feeds, self._control
+        at = 0
+        for i, feed in enumerate(feeds):
+            count = len(feed.token_ids)
+            state.slots[i], state.counts[i], state.starts[i], state.samples[i] = (
+                feed.slot,
+                count,
+                feed.start,
+                feed.sample,
+            )
+            if count == 1:
+                state.tokens[at], state.positions[at], state.owners[at] = feed.token_ids[0], feed.start, i
+            else:
+                state.tokens[at : at + count] = feed.token_ids
+                state.positions[at : at + count] = np.arange(feed.start, feed.start + count)
+                state.owners[at : at + count] = i
+            at += count
+            state.ends[i] = at
+        state.num_sampled[: len(feeds)] = 0
+        state.failed[: len(feeds)] = 0
+        control[kernel.NUM_FEEDS], control[kernel.NUM_TOKENS] = len(feeds), at
+        control[kernel.MAX_STEPS] = min(max_steps, _MAX_STEPS)
+        control[kernel.DEADLINE] = time.monotonic_ns() + int(time_limit_s * 1e9)
+        sampling = sum(feed.sample for feed in feeds)
+        rows = at + sampling * min(max_steps, _MAX_STEPS, self.config.block_size)
+        is_solo = rows == 1 or rows * self.config.num_parameters < _SOLO_PRODUCTS
+        if self._team is None or is_solo or (at == 1 and not self._uses_columns):
+            control[kernel.COLUMNS] = 0
+            team = 1
+        else:
+            control[kernel.COLUMNS] = self._uses_columns
+            team = self.num_threads
+            self._team.begin()
+        kernel.burst(self._common, self._own, 0, team)
+        counts, failed = state.num_sampled[: len(feeds)].tolist(), state.failed[: len(feeds)].tolist()
+        return [
+            Burst(
+                tuple(state.sampled[i, :count].tolist()),
+                NumericalError("the model produced numbers that are not finite") if bad else None,
+            )
+            for i, (count, bad) in enumerate(zip(counts, failed, strict=True))
+        ]
+
+
+class _Team:
+    """The further threads of a backend. They spin shortly after a burst and then sleep in the kernel's read()."""
+
+    def __init__(self, common: kernel.Common, others: list[kernel.Own]):
+        self._control = common.control
+        self._pipes = [os.pipe() for _ in others]
+        self._threads = [
+            threading.Thread(
+                target=kernel.serve_team,
+                args=(common, own, thread, len(others) + 1, self._pipes[thread - 1][0], np.zeros(1, np.uint8)),
+                name=f"kernel-{thread}",
+                daemon=True,
+            )
+            for thread, own in enumerate(others, 1)
+        ]
+        self._is_started = False
+
+    def begin(self) -> None:
+        """Let every thread run the burst that the arrays describe."""
+        if not self._is_started:
+            self._is_started = True
+            for thread in self._threads:
+                thread.start()
+        self._signal(int(self._control[kernel.ROUND]) + 1)
+
+    def stop(self) -> None:
+        """End the threads; they are between bursts."""
+        if self._is_started and self._control[kernel.ROUND] != kernel.STOP_ROUND:
+            self._signal(kernel.STOP_ROUND)
+            for thread in self._threads:
+                thread.join()
+        for pipe in self._pipes:
+            os.close(pipe[0])
+            os.close(pipe[1])
+        self._pipes = []
+
+    def _signal(self, round_number: int) -> None:
+        kernel.publish(self._control, round_number)
+        for thread, (_, write) in enumerate(self._pipes, 1):
+            if kernel.is_asleep(self._control, thread):
+                os.write(write, b"x")
+
+
+def _up(n: int, multiple: int) -> int:
+    return -(-n // multiple) * multiple
+
+
+def _stride(n: int) -> int:
+    """A row of n numbers in whole panels, and a vector more where rows would be a multiple of 4 KiB apart and share
+    cache sets."""
+    stride = _up(n, PANEL) + LANES
+    return stride + LANES if stride % 512 == 0 else stride
+
+
+def _sizes(config: ModelConfig) -> Sizes:
+    C, D, H, L = config.n_embd, config.head_dim, config.n_head, config.n_layer
+    value_stride = _up(D, LANES)
+    return Sizes(
+        n_embd=C, n_head=H, head_dim=D, n_layer=L, vocab_size=config.vocab_size, table_stride=_up(C, LANES),
+        x_stride=_stride(C), qkv_stride=_stride(3 * C), hidden_stride=_stride(4 * C),
+        logits_stride=_stride(config.vocab_size), value_stride=value_stride,
+        key_page=L * H * D * PAGE_TOKENS, value_page=L * H * PAGE_TOKENS * value_stride,
+    )  # fmt: skip
+
+
+def _new_room(sizes: Sizes, config: ModelConfig, rows: int, number: np.dtype) -> Room:
+    scores = pages_for(config.block_size) * PAGE_TOKENS
+    Cs, Qs, Hs = sizes.x_stride, sizes.qkv_stride, sizes.hidden_stride
+    lengths = {"x": rows * Cs, "norm": rows * Cs, "qkv": rows * Qs, "attended": rows * Cs, "hidden": rows * Hs}
+    return Room(**{name: np.zeros(n, number) for name, n in lengths.items()}, scores=np.zeros(scores, number))
+
+
+def _new_own(sizes: Sizes, config: ModelConfig, max_slots: int, number: np.dtype) -> kernel.Own:
+    """What one thread needs for itself."""
+    vocab = sizes.logits_stride
+    return kernel.Own(
+        going=kernel.Going(_whole(max_slots), _whole(max_slots), _whole(max_slots)),
+        room=_new_room(sizes, config, kernel.BLOCK_ROWS, number),
+        logits=np.zeros(kernel.LOGIT_ROWS * vocab, number),
+        sample_room=SampleRoom(np.zeros(vocab // LANES + 1), np.zeros(vocab, np.int32), np.zeros(vocab, number)),
+        clock=_whole(2),
+    )
+
+
+def _whole(n: int) -> np.ndarray:
+    return np.zeros(n, np.int64)
+
+
+def _new_slots(config: ModelConfig, n: int) -> Slots:
+    return Slots(
+        limits=_whole(n), num_sampled=_whole(n), min_tokens=_whole(n), top_k=_whole(n), temperatures=np.zeros(n),
+        top_p=np.zeros(n), seeds=np.zeros(n, np.uint64), rng=_whole(n),
+        marks=np.zeros((n, config.vocab_size), np.uint8),
+        banned=np.zeros((n, config.vocab_size), np.int32), num_banned=_whole(n),
+    )  # fmt: skip
+
+
+def _new_feeds(sizes: Sizes, n: int, tokens: int, number: np.dtype) -> kernel.Feeds:
+    return kernel.Feeds(
+        slots=_whole(n), counts=_whole(n), starts=_whole(n), samples=_whole(n), tokens=_whole(tokens),
+        positions=_whole(tokens), owners=_whole(tokens), ends=_whole(n), last=np.zeros(n * sizes.x_stride, number),
+        sampled=np.zeros((n, _MAX_STEPS), np.int32), num_sampled=_whole(n), failed=_whole(n),
+    )  # fmt: skip
+
+
+def _weights(config: ModelConfig, tensors: Mapping[str, StoredTensor], dtype: str) -> Weights:
+    """The checkpoint's tensors as the kernels want them."""
+    layers = range(config.n_layer)
+    groups = [
+        [[f"layer{i}.attn_wq", f"layer{i}.attn_wk", f"layer{i}.attn_wv"] for i in layers],
+        [[f"layer{i}.attn_wo"] for i in layers],
+        [[f"layer{i}.mlp_fc1"] for i in layers],
+        [[f"layer{i}.mlp_fc2"] for i in layers],
+        [["lm_head"]],
+    ]
+    table_dtype = "float32" if dtype == "int8" else dtype
+    kept = "F32" if dtype != "float32" else _common_dtype(tensors)
+    wte, wpe = (_table(_stored([tensors[name]], table_dtype, kept)) for name in ("wte", "wpe"))
+    packed, scales = [], []
+    for group in groups:
+        parts = [_matrix([tensors[name] for name in names], dtype, kept) for names in group]
+        packed.append(np.concatenate([pack(bits) for bits, _ in parts]))
+        scales.append(np.concatenate([part for _, part in parts]))
+    return Weights(wte, wpe, *packed, *scales)  # pyright: ignore[reportCallIssue]
+
+
+def _common_dtype(tensors: Mapping[str, StoredTensor]) -> str:
+    """The type that all weights are stored in, or F32."""
+    found = {tensor.dtype for tensor in tensors.values()}
+    return found.pop() if len(found) == 1 else "F32"
+
+
+def _stored(tensors: list[StoredTensor], dtype: str, kept: str) -> np.ndarray:
+    """Tensors stacked by outputs, as the kernels load them: int16 is float16's bits, uint16 bfloat16's."""
+    if kept != "F32":
+        bits = np.concatenate([tensor.bits for tensor in tensors])
+        return bits.view(np.int16) if kept == "F16" else bits
+    wide = np.concatenate([tensor.widened() for tensor in tensors])
+    if dtype == "float64":
+        return wide.astype(np.float64)
+    if dtype == "float16":
+        return wide.astype(np.float16).view(np.int16)
+    if dtype == "bfloat16":
+        bits = wide.view(np.uint32)  # to nearest, ties to even
+        return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+    return wide
+
+
+def _matrix(tensors: list[StoredTensor], dtype: str, kept: str) -> tuple[np.ndarray, np.ndarray]:
+    """(what is packed, its scales padded to whole panels): int8 has one scale an output, others an empty array."""
+    stored = _stored(tensors, "float32" if dtype == "int8" else dtype, kept)
+    if dtype != "int8":
+        return stored, np.zeros(0, np.float32)
+    largest = np.abs(stored).max(axis=1)
+    scale = np.where(largest > 0, largest / _INT8_MAX, 1).astype(np.float32)
+    rounded = np.rint(stored / scale[:, None]).astype(np.int8)
+    return rounded, np.pad(scale, (0, -len(scale) % PANEL))
+
+
+def _table(rows: np.ndarray) -> np.ndarray:
+    """A table with its rows padded by zeros to whole vectors, flat."""
+    return np.pad(rows, ((0, 0), (0, -rows.shape[1] % LANES))).reshape(-1)

@@ -1,0 +1,217 @@
+"""The CPU kernels against slow oracles, and their promise: the same bits for any number of rows."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from microgpt.backends.kernels.lanes import LANES, exp, load, store
+from microgpt.backends.kernels.matmul import ADD, PANEL, RELU, STORE, matmul, pack
+from microgpt.backends.kernels.sample import (
+    DEFAULT_RNG,
+    REFERENCE_RNG,
+    STOP,
+    SUPPRESSED,
+    SampleRoom,
+    Slots,
+    choose,
+    uniform,
+)
+from microgpt.errors import NumericalError
+from microgpt.params import SamplingParams
+from microgpt.sampling import CounterGenerator, ReferenceGenerator, counter_start, next_token
+
+NO_SCALES = np.zeros(0, np.float32)
+
+
+def multiply(mode: int, x: np.ndarray, w: np.ndarray, y: np.ndarray, scales: np.ndarray = NO_SCALES) -> np.ndarray:
+    """matmul on whole 2-D arrays; y (rows, outputs in whole panels) is changed and returned."""
+    rows, depth = x.shape
+    panels = y.shape[1] // PANEL
+    packed, flat = pack(w), y.reshape(-1)
+    matmul(mode, x.reshape(-1), 0, depth, rows, depth, packed, 0, scales, 0, 0, panels, flat, 0, y.shape[1])
+    return y
+
+
+def outputs(rows: int, weight: np.ndarray, number: type = np.float32) -> np.ndarray:
+    return np.zeros((rows, -(-len(weight) // PANEL) * PANEL), number)
+
+
+def in_order(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """x w^T by single additions in the order of k, each product exact and each sum rounded once to float32.
+
+    Exactly what a fused multiply-add does, but for double rounding, which exact products of float16 values avoid.
+    """
+    sums = np.zeros((len(x), len(w)), np.float32)
+    for k in range(x.shape[1]):
+        sums = (sums.astype(np.float64) + x[:, k, None].astype(np.float64) * w[None, :, k]).astype(np.float32)
+    return sums
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(("n", "depth"), [(27, 16), (192, 64), (384, 128), (1000, 37), (768, 256), (33, 1)])
+def test_matmul_gives_a_row_the_same_bits_in_any_number_of_rows(n: int, depth: int, rng: np.random.Generator) -> None:
+    w = rng.standard_normal((n, depth)).astype(np.float32)
+    x = rng.standard_normal((33, depth)).astype(np.float32)
+    alone = np.concatenate([multiply(STORE, x[r : r + 1], w, outputs(1, w)) for r in range(33)])
+    np.testing.assert_allclose(alone[:, :n], x.astype(np.float64) @ w.T.astype(np.float64), atol=1e-4)
+    for rows in range(1, 34):
+        assert multiply(STORE, x[:rows], w, outputs(rows, w)).tobytes() == alone[:rows].tobytes()
+
+
+def test_matmul_gives_the_same_bits_however_the_outputs_are_split(rng: np.random.Generator) -> None:
+    w, x = rng.standard_normal((300, 40)).astype(np.float32), rng.standard_normal((5, 40)).astype(np.float32)
+    whole = multiply(STORE, x, w, outputs(5, w))
+    for cut in range(1, 10):
+        y = outputs(5, w)
+        for first, last in ((0, cut), (cut, 10)):
+            matmul(
+                STORE, x.reshape(-1), 0, 40, 5, 40, pack(w), 0, NO_SCALES, 0, first, last, y.reshape(-1), 0, y.shape[1]
+            )
+        assert y.tobytes() == whole.tobytes()
+
+
+def test_matmul_sums_in_the_order_of_k(rng: np.random.Generator) -> None:
+    w = rng.standard_normal((50, 30)).astype(np.float16).astype(np.float32)
+    x = rng.standard_normal((7, 30)).astype(np.float16).astype(np.float32)
+    np.testing.assert_array_equal(multiply(STORE, x, w, outputs(7, w))[:, :50], in_order(x, w))
+
+
+@pytest.mark.parametrize("rows", [1, 3, 8, 19])
+def test_matmul_can_add_to_what_is_there_and_cut_off_at_zero(rows: int, rng: np.random.Generator) -> None:
+    w, x = rng.standard_normal((64, 20)).astype(np.float32), rng.standard_normal((rows, 20)).astype(np.float32)
+    plain = multiply(STORE, x, w, outputs(rows, w))
+    there = rng.standard_normal(plain.shape).astype(np.float32)
+    np.testing.assert_array_equal(multiply(ADD, x, w, there.copy()), there + plain)
+    np.testing.assert_array_equal(multiply(RELU, x, w, outputs(rows, w)), np.maximum(plain, 0))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 4, 9])
+def test_weights_stored_in_16_bits_give_the_bits_of_their_float32_values(rows: int, rng: np.random.Generator) -> None:
+    x = rng.standard_normal((rows, 24)).astype(np.float32)
+    half = rng.standard_normal((96, 24)).astype(np.float16)
+    brain = (rng.standard_normal((96, 24)).astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
+    for stored, wide in (
+        (half.view(np.int16), half.astype(np.float32)),
+        (brain, (brain.astype(np.uint32) << 16).view(np.float32)),
+    ):
+        y = multiply(STORE, x, stored, outputs(rows, wide))
+        assert y.tobytes() == multiply(STORE, x, wide, outputs(rows, wide)).tobytes()
+
+
+@pytest.mark.parametrize("rows", [1, 2, 4, 9])
+def test_int8_weights_are_scaled_by_output(rows: int, rng: np.random.Generator) -> None:
+    x = rng.standard_normal((rows, 24)).astype(np.float32)
+    stored = rng.integers(-127, 128, (96, 24)).astype(np.int8)
+    scales = rng.random(96).astype(np.float32)
+    plain = multiply(STORE, x, stored.astype(np.float32), outputs(rows, stored))
+    np.testing.assert_array_equal(multiply(STORE, x, stored, outputs(rows, stored), scales), plain * scales)
+
+
+def test_exp_is_within_2e_7_of_the_exact_value() -> None:
+    import numba
+
+    @numba.njit
+    def exponentials(x, y):
+        for i in range(0, len(x), LANES):
+            store(y, i, exp(load(x, i)))  # pyright: ignore[reportCallIssue]
+
+    x = np.concatenate([np.linspace(-100, 0, 1 << 14), [-np.inf, np.nan, -0.0, -1e-30] * 4]).astype(np.float32)
+    y = np.empty_like(x)
+    exponentials(x, y)
+    exact = np.exp(x.astype(np.float64))
+    seen = x >= -87
+    np.testing.assert_allclose(y[seen], exact[seen], rtol=2e-7)
+    assert (y[x < -87] == 0).all()
+    assert np.isnan(y[np.isnan(x)]).all()
+
+
+def slots_for(params: SamplingParams, vocab: int, num_sampled: int, rng: int = DEFAULT_RNG) -> Slots:
+    """One slot with these parameters."""
+    marks = np.zeros((1, vocab), np.uint8)
+    marks[0, list(params.suppress_token_ids)] |= SUPPRESSED
+    marks[0, list(params.stop_token_ids)] |= STOP
+    banned = np.flatnonzero(marks[0]).astype(np.int32)
+    seed = params.seed or 1 if rng == REFERENCE_RNG else counter_start(params.seed)
+    return Slots(
+        np.array([9]), np.array([num_sampled]), np.array([params.min_tokens]), np.array([params.top_k]),
+        np.array([params.temperature]), np.array([params.top_p]), np.array([seed], np.uint64), np.array([rng]), marks,
+        np.pad(banned, (0, vocab - len(banned)))[None], np.array([len(banned)]),
+    )  # fmt: skip
+
+
+def chosen(logits: np.ndarray, slots: Slots, position: int) -> int:
+    vocab = len(logits)
+    stride = -(-vocab // PANEL) * PANEL
+    z = np.zeros(stride, logits.dtype)
+    z[:vocab] = logits
+    room = SampleRoom(np.zeros(stride // LANES + 1), np.zeros(stride, np.int32), np.zeros(stride, logits.dtype))
+    return choose(z, 0, vocab, stride, slots, 0, position, room)
+
+
+def random_cases(rng: np.random.Generator) -> Iterator[tuple[np.ndarray, SamplingParams, int]]:
+    for case in range(400):
+        vocab = int(rng.choice([2, 5, 16, 27, 130, 500]))
+        logits = rng.standard_normal(vocab) * rng.choice([0.1, 1, 10])
+        if case % 3 == 0:
+            logits = np.round(logits)  # many equal ones
+        marked = rng.permutation(vocab)[: rng.integers(0, vocab // 2 + 1)].tolist()
+        cut = len(marked) // 2
+        yield (
+            logits,
+            SamplingParams(
+                temperature=float(rng.choice([0, 1e-3, 0.5, 1, 3])),
+                top_k=int(rng.choice([0, 0, 1, 2, 7, 1000])),
+                top_p=float(rng.choice([1, 1, 0.01, 0.5, 0.95])),
+                min_tokens=int(rng.integers(0, 3)),
+                seed=int(rng.integers(0, 2**63)),
+                stop_token_ids=tuple(marked[:cut]),
+                suppress_token_ids=tuple(marked[cut:]),
+            ),
+            int(rng.integers(0, 3)),
+        )
+
+
+@pytest.mark.parametrize("rng_kind", [DEFAULT_RNG, REFERENCE_RNG])
+def test_choose_picks_what_the_reference_picks(rng_kind: int, rng: np.random.Generator) -> None:
+    for number, (logits, params, num_sampled) in enumerate(random_cases(rng)):
+        generator = (ReferenceGenerator if rng_kind == REFERENCE_RNG else CounterGenerator)(params.seed)
+        expected = next_token(logits, params, num_sampled, lambda g=generator: g.uniform(17))
+        slots = slots_for(params, len(logits), num_sampled, rng_kind)
+        assert chosen(logits, slots, 17) == expected, (number, params)
+
+
+def test_choose_in_float32_draws_from_the_same_distribution(rng: np.random.Generator) -> None:
+    logits = (rng.standard_normal(40) * 2).astype(np.float32)
+    params = SamplingParams(temperature=0.7, top_k=20, top_p=0.9)
+    draws = 20_000
+    counts, expected = np.zeros(40), np.zeros(40)
+    for position in range(draws):
+        counts[chosen(logits, slots_for(params, 40, 0), position)] += 1
+        generator = CounterGenerator(params.seed)
+        expected[next_token(logits, params, 0, lambda g=generator, p=position: g.uniform(p))] += 1
+    assert np.abs(counts - expected).max() <= 2  # but for draws that fall on an edge
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", [0, 15, 16, 39])
+def test_choose_refuses_logits_that_are_not_finite(bad: float, place: int) -> None:
+    logits = np.zeros(40, np.float32)
+    logits[place] = bad
+    with pytest.raises(NumericalError):
+        next_token(logits, SamplingParams(), 0, lambda: 0.5)
+    assert chosen(logits, slots_for(SamplingParams(), 40, 0), 0) == -1
+
+
+def test_uniform_numbers_are_those_of_the_generators() -> None:
+    for seed in (0, 1, 42, 2**64 - 1):
+        params = SamplingParams(seed=seed)
+        counter, original = CounterGenerator(seed), ReferenceGenerator(seed)
+        default, reference = slots_for(params, 4, 0), slots_for(params, 4, 0, REFERENCE_RNG)
+        for position in range(50):
+            assert uniform(default, 0, position) == counter.uniform(position)
+            assert uniform(reference, 0, position) == original.uniform(position)

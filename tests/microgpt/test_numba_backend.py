@@ -1,0 +1,232 @@
+"""The CPU backend: equal to the torch module, and the same bits for a sequence in any company."""
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from microgpt import Checkpoint, Engine, Failed, Finished, GenerationRequest, ModelConfig, SamplingParams, TokenEvent
+from microgpt.backends import Feed, pages_for
+from microgpt.backends.numba_backend import NumbaBackend
+from microgpt.checkpoint import StoredTensor
+from microgpt.engine import build_engine, scheduler
+from microgpt.models.gpt import GPT
+from microgpt.tokenizers import CharTokenizer
+
+SHAPES = [  # n_embd, n_head, n_layer, block_size, vocab_size
+    (16, 4, 1, 16, 27),
+    (60, 3, 2, 50, 61),  # nothing is a whole number of vectors
+    (64, 4, 2, 100, 300),
+    (35, 7, 1, 40, 40),  # heads of five: an odd one out
+]
+
+
+def checkpoint_of(shape: tuple[int, ...], dtype: str = "F32", seed: int = 0) -> Checkpoint:
+    n_embd, n_head, n_layer, block_size, vocab_size = shape
+    config = ModelConfig(vocab_size, n_embd, n_head, n_layer, block_size)
+    rng = np.random.default_rng(seed)
+    tensors = {}
+    for name, sizes in config.tensor_shapes().items():
+        values = (rng.standard_normal(sizes) * 0.15).astype(np.float32)
+        tensors[name] = (
+            StoredTensor("F16", values.astype(np.float16)) if dtype == "F16" else StoredTensor("F32", values)
+        )
+    tokenizer = CharTokenizer([chr(0x100 + i) for i in range(vocab_size - 1)], chat=False)
+    return Checkpoint(None, config, tensors, tokenizer, {})  # pyright: ignore[reportArgumentType]
+
+
+def pages(config: ModelConfig, slot: int) -> list[int]:
+    per = pages_for(config.block_size)
+    return list(range(slot * per, (slot + 1) * per))
+
+
+@pytest.fixture(params=[1, 2, 3])
+def num_threads(request: pytest.FixtureRequest) -> int:
+    return request.param
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_greedy_tokens_have_the_highest_logits_of_the_torch_module(shape, dtype: str, num_threads: int) -> None:
+    checkpoint = checkpoint_of(shape)
+    config = checkpoint.config
+    model = GPT(config).double()
+    model.load_arrays({name: tensor.widened() for name, tensor in checkpoint.tensors.items()})
+    backend = NumbaBackend(checkpoint, dtype, "default", 6, 1 << 24, num_threads)
+    rng = np.random.default_rng(1)
+    for count in (1, 6):
+        prompts = [
+            rng.integers(0, config.vocab_size, rng.integers(1, config.block_size)).tolist() for _ in range(count)
+        ]
+        for slot, prompt in enumerate(prompts):
+            limit = min(20, config.block_size - len(prompt) + 1)
+            backend.open(slot, SamplingParams(temperature=0), limit, pages(config, slot))
+        bursts = backend.burst([Feed(s, p, 0, True) for s, p in enumerate(prompts)], 256, 100)
+        for prompt, burst in zip(prompts, bursts, strict=True):
+            ids = [*prompt, *burst.token_ids]
+            logits = model(torch.tensor([ids[:-1]]))[0, len(prompt) - 1 :].detach().numpy()
+            shortfall = logits.max(axis=1) - logits[np.arange(len(logits)), burst.token_ids]
+            assert shortfall.max() < (1e-9 if dtype == "float64" else 1e-4)
+    backend.close()
+
+
+def run(engine: Engine, requests: list[GenerationRequest], rng: np.random.Generator) -> dict[str, list[int]]:
+    """All requests to their ends, added at random moments; sampled ids by request."""
+    outputs: dict[str, list[int]] = {request.id: [] for request in requests}
+    left, ended = list(requests), set()
+    while left or engine.has_work:
+        while left and (rng.random() < 0.5 or not engine.has_work):
+            engine.add(left.pop())
+        for event in engine.step():
+            if isinstance(event, TokenEvent):
+                outputs[event.request_id] += event.token_ids
+            else:
+                assert isinstance(event, Finished | Failed)
+                assert event.request_id not in ended
+                ended.add(event.request_id)
+    assert ended == set(outputs)
+    return outputs
+
+
+def random_requests(config: ModelConfig, count: int, rng: np.random.Generator) -> Iterator[GenerationRequest]:
+    beginning = rng.integers(0, config.vocab_size, config.block_size).tolist()
+    for i in range(count):
+        shared = int(rng.integers(0, config.block_size // 2))
+        own = rng.integers(0, config.vocab_size, rng.integers(1, config.block_size // 2)).tolist()
+        yield GenerationRequest(
+            f"r{i}",
+            tuple((beginning[:shared] + own)[: config.block_size - 1]),
+            SamplingParams(
+                temperature=float(rng.choice([0, 0.8, 1.3])),
+                top_k=int(rng.choice([0, 5])),
+                top_p=float(rng.choice([1, 0.9])),
+                seed=int(rng.integers(0, 2**32)),
+                max_tokens=int(rng.integers(1, 30)),
+                stop_token_ids=tuple(rng.integers(0, config.vocab_size, 2).tolist()),
+            ),
+        )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8", "bfloat16"])
+@pytest.mark.parametrize("shape", SHAPES[1:3])
+def test_a_request_gets_the_same_tokens_alone_and_in_any_company(
+    shape,
+    dtype: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    checkpoint = checkpoint_of(shape)
+    rng = np.random.default_rng(2)
+    requests = list(random_requests(checkpoint.config, 40, rng))
+    alone_engine = build_engine(checkpoint, dtype=dtype, max_slots=1, prefix_cache=False, threads=1)
+    alone = {}
+    for request in requests:
+        alone |= run(alone_engine, [request], rng)
+    for trial in range(12):
+        monkeypatch.setattr(scheduler, "PREFILL_TOKENS", int(rng.choice([1, 7, 64, 512])))
+        monkeypatch.setattr(scheduler, "BURST_STEPS", int(rng.choice([1, 3, 256])))
+        engine = build_engine(
+            checkpoint,
+            dtype=dtype,
+            max_slots=int(rng.choice([2, 8, 33])),
+            prefix_cache=bool(trial % 2),
+            threads=int(rng.choice([1, 2, 3])),
+        )
+        rng.shuffle(requests)  # pyright: ignore[reportArgumentType]
+        assert run(engine, requests, rng) == alone, trial
+        engine.backend.close()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_keys_values_and_last_states_have_the_same_bits_in_any_chunks_and_on_any_team(shape) -> None:
+    checkpoint = checkpoint_of(shape)
+    config = checkpoint.config
+    rng = np.random.default_rng(3)
+    prompts = [rng.integers(0, config.vocab_size, config.block_size - 1).tolist() for _ in range(3)]
+
+    def computed(cuts: list[int], num_threads: int, together: int) -> bytes:
+        backend = NumbaBackend(checkpoint, "float32", "default", 4, 1 << 24, num_threads)
+        for slot in range(together):
+            backend.open(slot, SamplingParams(temperature=0), 2, pages(config, slot))
+        edges = [0, *cuts, len(prompts[0])]
+        for start, end in itertools.pairwise(edges):
+            last = end == len(prompts[0])
+            backend.burst([Feed(s, prompts[s][start:end], start, last) for s in range(together)], 1, 100)
+        per, sizes = pages_for(config.block_size), backend._sizes
+        found = (
+            backend._cache.keys[: per * sizes.key_page].tobytes()
+            + backend._cache.values[: per * sizes.value_page].tobytes()
+            + backend._feeds.last[: sizes.n_embd].tobytes()
+        )
+        backend.close()
+        return found
+
+    expected = computed([], 1, 1)
+    for _ in range(12):
+        cuts = sorted(set(rng.integers(1, config.block_size - 1, rng.integers(0, 5)).tolist()))
+        assert computed(cuts, int(rng.integers(1, 4)), int(rng.integers(1, 4))) == expected, cuts
+
+
+def test_one_sequence_decoded_by_all_threads_has_the_bits_of_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("microgpt.backends.numba_backend._COLUMN_BYTES", 0)
+    for shape in SHAPES:
+        checkpoint = checkpoint_of(shape)
+        tokens, states = [], []
+        for num_threads in (1, 2, 3):
+            backend = NumbaBackend(checkpoint, "float32", "default", 2, 1 << 24, num_threads)
+            limit = checkpoint.config.block_size - 2
+            backend.open(0, SamplingParams(seed=5), limit, pages(checkpoint.config, 0))
+            found = [*backend.burst([Feed(0, [1, 2, 3], 0, True)], 4, 100)[0].token_ids]
+            while len(found) < limit:
+                found += backend.burst([Feed(0, found[-1:], 2 + len(found), True)], 5, 100)[0].token_ids
+            tokens.append(found)
+            states.append(backend._cache.keys.tobytes() + backend._cache.values.tobytes())
+            backend.close()
+        assert tokens[0] == tokens[1] == tokens[2]
+        assert states[0] == states[1] == states[2]
+
+
+def test_a_checkpoint_in_16_bits_stays_narrow_and_gives_the_bits_of_its_float32_values() -> None:
+    narrow = checkpoint_of(SHAPES[1], "F16")
+    wide = Checkpoint(
+        narrow.path,
+        narrow.config,
+        {name: StoredTensor("F32", tensor.widened()) for name, tensor in narrow.tensors.items()},
+        narrow.tokenizer,
+        narrow.meta,
+    )
+    states = []
+    for checkpoint in (narrow, wide):
+        backend = NumbaBackend(checkpoint, "float32", "default", 1, 1 << 24, 1)
+        backend.open(0, SamplingParams(), 20, pages(checkpoint.config, 0))
+        ids = backend.burst([Feed(0, [1, 2, 3], 0, True)], 20, 100)[0].token_ids
+        states.append((ids, backend._cache.keys.tobytes(), backend._feeds.last.tobytes()))
+    assert states[0] == states[1]
+    assert NumbaBackend(narrow, "float32", "default", 1, 1 << 24, 1)._weights.fc1.itemsize == 2
+
+
+def test_numbers_that_are_not_finite_fail_their_sequence_alone() -> None:
+    checkpoint = checkpoint_of(SHAPES[2])
+    broken = {name: tensor.bits.copy() for name, tensor in checkpoint.tensors.items()}
+    broken["wte"][7] = np.nan
+    tensors = {name: StoredTensor("F32", bits) for name, bits in broken.items()}
+    engine = build_engine(
+        Checkpoint(checkpoint.path, checkpoint.config, tensors, checkpoint.tokenizer, {}), max_slots=4, threads=2
+    )
+    healthy = build_engine(checkpoint, max_slots=4, threads=2)
+    params = SamplingParams(seed=1, max_tokens=10, suppress_token_ids=(7,))
+    good = [GenerationRequest(f"good{i}", (i, i + 1), params) for i in range(3)]
+    for _ in range(3):  # again, so that a new sequence gets the pages of the failed one
+        for request in (*good, GenerationRequest("bad", (3, 7, 5), params)):
+            engine.add(request)
+        outputs: dict[str, list[int]] = {}
+        failed = []
+        while engine.has_work:
+            for event in engine.step():
+                if isinstance(event, TokenEvent):
+                    outputs.setdefault(event.request_id, []).extend(event.token_ids)
+                elif isinstance(event, Failed):
+                    failed.append(event.request_id)
+        assert failed == ["bad"]
+        assert outputs == run(healthy, good, np.random.default_rng(0))
