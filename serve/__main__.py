@@ -53,7 +53,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 async def _serve(settings: Settings, checkpoint: Checkpoint, limiter: RateLimiter, listener: socket.socket) -> int:
     """Serve on `listener` until a signal or until the engine cannot be built; the exit code."""
     client = EngineClient(
-        lambda: build_engine(checkpoint, device=settings.device, dtype=settings.dtype, rng=settings.rng),
+        lambda: build_engine(
+            checkpoint,
+            device=settings.device,
+            dtype=settings.dtype,
+            rng=settings.rng,
+            backend=settings.backend,
+            threads=settings.threads or None,
+        ),
         max_queue=settings.max_queue,
     )
     service = Service(checkpoint, client)

@@ -12,7 +12,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
-from microgpt.backends import DEVICES, DTYPES, RNGS
+from microgpt.backends import BACKENDS, DEVICES, DTYPES, RNGS
 
 NS_PER_S = 10**9
 UNIT_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
@@ -93,7 +93,9 @@ class Settings:
     host: str = _setting("127.0.0.1", _text, "a host name or address", "address to listen on")
     port: int = _integer(8080, 0, 65535, "port to listen on; 0 picks a free one")
     device: str = _choice("auto", DEVICES, "where the model runs; auto takes CUDA if there is one")
-    dtype: str = _choice("float32", DTYPES, "number format of weights, arithmetic and KV cache")
+    dtype: str = _choice("float32", DTYPES, "number format; on a CPU the 16-bit ones and int8 are of weights alone")
+    backend: str = _choice("auto", BACKENDS, "what computes; auto is numba on a CPU, torch on CUDA")
+    threads: int = _integer(0, 0, 64, "threads of the numba backend; 0: one a core")
     rng: str = _choice("default", RNGS, "random generator; reference reproduces the original implementation")
     rate_limit: tuple[int, int] | None = _setting(
         "5/second", parse_rate, "like 5/second, or off", "requests per client address, over all generating routes"

@@ -150,3 +150,33 @@ def test_every_public_name_of_the_library_exists() -> None:
         assert getattr(microgpt, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         microgpt.nothing  # noqa: B018
+
+
+def test_a_cpu_server_answers_without_importing_torch(golden_dir: Path) -> None:
+    """Importing torch takes longer than everything else at a start."""
+    script = f"""
+import asyncio, sys
+from microgpt import load_checkpoint
+from microgpt.engine import build_engine
+from serve.app import build_app
+from serve.engine_client import EngineClient
+from serve.limits import RateLimiter
+from serve.service import Service
+from serve.settings import load_settings
+import httpx
+
+async def main():
+    settings = load_settings(["--rate-limit", "off"], {{}})
+    client = EngineClient(lambda: build_engine(load_checkpoint({str(golden_dir)!r})), max_queue=4)
+    client.start()
+    await client.built()
+    app = build_app(settings, Service(load_checkpoint({str(golden_dir)!r}), client), RateLimiter(settings.rate_limit))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as web:
+        answer = await web.post("/microgpt/v1/generate", json={{"max_new_tokens": 4}})
+        assert answer.status_code == 200, answer.text
+    assert "torch" not in sys.modules
+
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=110)
+    assert done.returncode == 0, done.stderr

@@ -4,6 +4,7 @@ It keeps the same bits for a sequence whoever its neighbours are: every sum has 
 numbers depend on (seed, position).
 """
 
+import logging
 import os
 import threading
 import time
@@ -14,6 +15,7 @@ import numpy as np
 
 from microgpt.backends.base import PAGE_TOKENS, Burst, Feed, page_count, pages_for
 from microgpt.backends.kernels import burst as kernel
+from microgpt.backends.kernels import is_compiled
 from microgpt.backends.kernels.forward import Cache, Room, Sizes, Weights
 from microgpt.backends.kernels.lanes import LANES
 from microgpt.backends.kernels.matmul import PANEL, pack
@@ -23,6 +25,8 @@ from microgpt.config import ModelConfig
 from microgpt.errors import NumericalError
 from microgpt.params import SamplingParams
 from microgpt.sampling import counter_start
+
+_log = logging.getLogger(__name__)
 
 _MAX_STEPS = 256  # of a burst
 _MAX_TOKENS = 512  # fed by a burst beside one token a slot; or block_size, where that is more
@@ -76,11 +80,24 @@ class NumbaBackend:
             _new_room(self._sizes, config, 1, number), np.zeros(self._sizes.logits_stride, number), self._control,
         )  # fmt: skip
         self._own = _new_own(self._sizes, config, max_slots, number)
+        self._byte = np.zeros(1, np.uint8)
+        self._warm_up()
         self._team = None
         if self.num_threads > 1:
             others = [_new_own(self._sizes, config, max_slots, number) for _ in range(1, self.num_threads)]
             self._team = _Team(self._common, others)
             weakref.finalize(self, self._team.stop)
+
+    def _warm_up(self) -> None:
+        """Have the kernels compiled, or read from disk, before the first request waits for them."""
+        if not is_compiled():
+            _log.info("compiling the CPU kernels for this processor; later starts find them on disk")
+        started = time.monotonic()
+        self._control[kernel.NUM_FEEDS] = self._control[kernel.NUM_TOKENS] = 0
+        kernel.run(self._common, self._own, 0, 1, 0, self._byte)
+        kernel.publish(self._control, 0)
+        kernel.is_asleep(self._control, 0)
+        _log.info("CPU kernels ready in %.1f s", time.monotonic() - started)
 
     def close(self) -> None:
         """End the team's threads; the backend cannot be used afterwards."""
@@ -138,7 +155,7 @@ class NumbaBackend:
             control[kernel.COLUMNS] = self._uses_columns
             team = self.num_threads
             self._team.begin()
-        kernel.burst(self._common, self._own, 0, team)
+        kernel.run(self._common, self._own, 0, team, 0, self._byte)
         counts, failed = state.num_sampled[: len(feeds)].tolist(), state.failed[: len(feeds)].tolist()
         return [
             Burst(
@@ -157,7 +174,7 @@ class _Team:
         self._pipes = [os.pipe() for _ in others]
         self._threads = [
             threading.Thread(
-                target=kernel.serve_team,
+                target=kernel.run,
                 args=(common, own, thread, len(others) + 1, self._pipes[thread - 1][0], np.zeros(1, np.uint8)),
                 name=f"kernel-{thread}",
                 daemon=True,

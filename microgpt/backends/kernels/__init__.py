@@ -28,11 +28,19 @@ def _cache_directory() -> Path:
     return Path(tempfile.gettempdir()) / name
 
 
+_directory = _cache_directory()
+
+
+def is_compiled() -> bool:
+    """Whether compiled kernels of these sources are on disk; for some types at least."""
+    return any(_directory.rglob("burst.run-*.nbc"))
+
+
 _was = numba.config.CACHE_DIR
-numba.config.CACHE_DIR = str(_cache_directory())
+numba.config.CACHE_DIR = str(_directory)
 try:
     from microgpt.backends.kernels import burst, forward, matmul, sample
 finally:
     numba.config.CACHE_DIR = _was
 
-__all__ = ["burst", "forward", "matmul", "sample"]
+__all__ = ["burst", "forward", "is_compiled", "matmul", "sample"]

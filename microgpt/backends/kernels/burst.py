@@ -1,9 +1,9 @@
 """A burst: feed rows, sample, and decode on, for as many steps as time allows, on a team of threads.
 
-Every thread runs `burst` on the same arrays. Rows of prompts are shared out evenly, whosever they are, with one
-meeting of the threads a layer (keys and values are written before anyone looks at them). After that each thread decodes
-sequences of its own and meets nobody. A single sequence of a large model is decoded by all threads together, each making
-some of every matrix's outputs.
+Every thread is in `run` on the same arrays. Rows of prompts are shared out evenly, whosever they are, with one
+meeting of the threads a layer (keys and values are written before anyone looks at them). After that each thread
+decodes sequences of its own and meets nobody. A single sequence of a large model is decoded by all threads together,
+each making some of every matrix's outputs.
 """
 
 from typing import NamedTuple
@@ -234,7 +234,7 @@ def _sample(common, own, count):
 
 
 @njit(nogil=True, cache=True)
-def burst(common, own, thread, team):
+def _burst(common, own, thread, team):
     """One thread's part of a burst. The threads leave it together."""
     feeds, control, going = common.feeds, common.control, own.going
     _feed(common, own.room, thread, team)
@@ -289,13 +289,16 @@ def _burst_columns(common, own, thread, team):
 
 
 @njit(nogil=True, cache=True)
-def serve_team(common, own, thread, team, pipe, byte):
-    """The life of a further thread: take part in every burst until told to stop. Sleeps in read(pipe) between them."""
+def run(common, own, thread, team, pipe, byte):
+    """Thread 0: one burst. Another thread: every burst until told to stop; between them it sleeps in read(pipe).
+
+    One function, since each that calls _burst would be compiled with all of it.
+    """
     control = common.control
     seen = 0
     while True:
         spins = 0
-        while atomic_load(control, ROUND) == seen:
+        while thread and atomic_load(control, ROUND) == seen:
             spins += 1
             if spins > _IDLE_SPINS:
                 atomic_store(control, ASLEEP + thread, 1)
@@ -307,7 +310,9 @@ def serve_team(common, own, thread, team, pipe, byte):
         seen = atomic_load(control, ROUND)
         if seen == STOP_ROUND:
             return
-        burst(common, own, thread, team)
+        _burst(common, own, thread, team)
+        if thread == 0:
+            return
 
 
 @njit(nogil=True, cache=True)
