@@ -32,7 +32,8 @@ _MAX_STEPS = 256  # of a burst
 _MAX_TOKENS = 512  # fed by a burst beside one token a slot; or block_size, where that is more
 # Products below which a burst is not worth waking another thread: about 20 us of one core.
 _SOLO_PRODUCTS = 1_000_000
-# Weights below which one sequence is decoded by one thread: meetings of the threads then cost more than they gain.
+# Weights below which threads decode each their own sequences, and one sequence alone: the weights then fit a core's
+# cache, and the threads' meetings (seven a layer) cost more than they gain.
 _COLUMN_BYTES = 2 << 20
 
 _INT8_MAX = 127
@@ -77,7 +78,9 @@ class NumbaBackend:
         self._control = np.zeros(kernel.CONTROL_SIZE, np.int64)
         self._common = kernel.Common(
             self._sizes, self._weights, self._cache, self._slots, self._feeds,
-            _new_room(self._sizes, config, 1, number), np.zeros(self._sizes.logits_stride, number), self._control,
+            _new_room(self._sizes, config, kernel.BLOCK_ROWS, number),
+            np.zeros(min(kernel.BLOCK_ROWS, max_slots) * self._sizes.logits_stride, number), _new_going(max_slots),
+            self._control,
         )  # fmt: skip
         self._own = _new_own(self._sizes, config, max_slots, number)
         self._byte = np.zeros(1, np.uint8)
@@ -242,12 +245,16 @@ def _new_own(sizes: Sizes, config: ModelConfig, max_slots: int, number: np.dtype
     """What one thread needs for itself."""
     vocab = sizes.logits_stride
     return kernel.Own(
-        going=kernel.Going(_whole(max_slots), _whole(max_slots), _whole(max_slots)),
+        going=_new_going(max_slots),
         room=_new_room(sizes, config, kernel.BLOCK_ROWS, number),
         logits=np.zeros(kernel.LOGIT_ROWS * vocab, number),
         sample_room=SampleRoom(np.zeros(vocab // LANES + 1), np.zeros(vocab, np.int32), np.zeros(vocab, number)),
         clock=_whole(2),
     )
+
+
+def _new_going(n: int) -> kernel.Going:
+    return kernel.Going(_whole(n), _whole(n), _whole(n))
 
 
 def _whole(n: int) -> np.ndarray:

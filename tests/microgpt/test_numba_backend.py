@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from microgpt import Checkpoint, Engine, Failed, Finished, GenerationRequest, ModelConfig, SamplingParams, TokenEvent
-from microgpt.backends import Feed, pages_for
+from microgpt.backends import Feed, numba_backend, pages_for
 from microgpt.backends.numba_backend import NumbaBackend
 from microgpt.checkpoint import StoredTensor
 from microgpt.engine import build_engine, scheduler
@@ -124,6 +124,7 @@ def test_a_request_gets_the_same_tokens_alone_and_in_any_company(
     for request in requests:
         alone |= run(alone_engine, [request], rng)
     for trial in range(12):
+        monkeypatch.setattr(numba_backend, "_COLUMN_BYTES", int(rng.choice([0, 1 << 30])))
         monkeypatch.setattr(scheduler, "PREFILL_TOKENS", int(rng.choice([1, 7, 64, 512])))
         monkeypatch.setattr(scheduler, "BURST_STEPS", int(rng.choice([1, 3, 256])))
         engine = build_engine(
@@ -169,7 +170,7 @@ def test_keys_values_and_last_states_have_the_same_bits_in_any_chunks_and_on_any
 
 
 def test_one_sequence_decoded_by_all_threads_has_the_bits_of_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("microgpt.backends.numba_backend._COLUMN_BYTES", 0)
+    monkeypatch.setattr(numba_backend, "_COLUMN_BYTES", 0)
     for shape in SHAPES:
         checkpoint = checkpoint_of(shape)
         tokens, states = [], []

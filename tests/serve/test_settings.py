@@ -14,7 +14,8 @@ from serve.settings import NS_PER_S, Settings, SettingsError, load_settings, par
 def test_defaults():
     settings = load_settings([], {})
     assert settings == Settings(
-        model_dir="output", host="127.0.0.1", port=8080, device="auto", dtype="float32", rng="default",
+        model_dir="output", host="127.0.0.1", port=8080, device="auto", dtype="float32", backend="auto", threads=0,
+        rng="default",
         rate_limit=(5, NS_PER_S), rate_burst=10, trusted_proxies=(), cors_origins=(), max_body_bytes=4 * 2**20,
         max_queue=256, request_timeout_s=60.0, shutdown_grace_s=30.0, log_format="text",
     )  # fmt: skip

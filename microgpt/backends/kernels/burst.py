@@ -2,8 +2,8 @@
 
 Every thread is in `run` on the same arrays. Rows of prompts are shared out evenly, whosever they are, with one
 meeting of the threads a layer (keys and values are written before anyone looks at them). After that each thread
-decodes sequences of its own and meets nobody. A single sequence of a large model is decoded by all threads together,
-each making some of every matrix's outputs.
+decodes sequences of its own and meets nobody; or, for models whose weights do not fit a core's cache, all threads
+decode all sequences together, each making some of every matrix's outputs.
 """
 
 from typing import NamedTuple
@@ -24,7 +24,7 @@ from microgpt.backends.kernels.forward import (
     panels_of,
     write_kv,
 )
-from microgpt.backends.kernels.matmul import PANEL, RELU, STORE, matmul
+from microgpt.backends.kernels.matmul import ADD, PANEL, RELU, STORE, matmul
 from microgpt.backends.kernels.sample import STOP, SampleRoom, Slots, choose
 from microgpt.backends.kernels.threads import atomic_load, atomic_store, barrier, full_fence, now_ns, read_byte
 
@@ -34,7 +34,7 @@ BLOCK_ROWS = (
 LOGIT_ROWS = 16  # rows whose logits are made and sampled at a time
 
 # control: int64, one field a cache line.
-ROUND, NUM_FEEDS, NUM_TOKENS, MAX_STEPS, DEADLINE, COLUMNS, NEXT_TOKEN, BARRIER = (8 * i for i in range(8))
+ROUND, NUM_FEEDS, NUM_TOKENS, MAX_STEPS, DEADLINE, COLUMNS, GOING, BARRIER = (8 * i for i in range(8))
 ASLEEP = 8 * 10  # one a thread
 MAX_TEAM = 64
 CONTROL_SIZE = ASLEEP + MAX_TEAM
@@ -73,7 +73,7 @@ class Going(NamedTuple):
 
 
 class Common(NamedTuple):
-    """What all threads share. shared, shared_logits: the one row that they work on together. control: CONTROL_SIZE."""
+    """What all threads share. shared, shared_logits, going: of rows they work on together. control: CONTROL_SIZE."""
 
     sizes: Sizes
     weights: Weights
@@ -82,6 +82,7 @@ class Common(NamedTuple):
     feeds: Feeds
     shared: Room
     shared_logits: np.ndarray
+    going: Going
     control: np.ndarray
 
 
@@ -98,7 +99,11 @@ class Own(NamedTuple):
 @njit(nogil=True, cache=True)
 def _feed(common, room, thread, team):
     """Run all fed tokens through the layers; feeds.last gets the final state of each feed that samples."""
-    sizes, weights, cache, feeds, control = common.sizes, common.weights, common.cache, common.feeds, common.control
+    sizes = common.sizes
+    weights = common.weights
+    cache = common.cache
+    feeds = common.feeds
+    control = common.control
     Cs, Qs = sizes.x_stride, sizes.qkv_stride
     count = control[NUM_TOKENS]
     block = BLOCK_ROWS * team
@@ -114,9 +119,11 @@ def _feed(common, room, thread, team):
                 slot, position = feeds.slots[feeds.owners[low + r]], feeds.positions[low + r]
                 write_kv(sizes, cache, slot, position, layer, room.qkv, r * Qs, 0, sizes.n_head)
             barrier(control, BARRIER, team)
-            for r in range(mine):
-                slot, position = feeds.slots[feeds.owners[low + r]], feeds.positions[low + r]
-                attend(sizes, cache, slot, position, layer, room.qkv, r * Qs, room, r * Cs, 0, sizes.n_head)
+            # Head by head: the keys and values of one head of a long prompt fit the cache, those of all do not.
+            for head in range(sizes.n_head):
+                for r in range(mine):
+                    slot, position = feeds.slots[feeds.owners[low + r]], feeds.positions[low + r]
+                    attend(sizes, cache, slot, position, layer, room.qkv, r * Qs, room, r * Cs, head, head + 1)
             finish_layer(sizes, weights, layer, room, mine)
         for r in range(mine):
             feed = feeds.owners[low + r]
@@ -134,8 +141,12 @@ def _copy(source, at, target, to, count):
 @njit(nogil=True, cache=True)
 def _decode_rows(common, own, count):
     """One decode step for `count` sequences of one thread; feeds.last gets their states."""
-    sizes, weights, cache, feeds = common.sizes, common.weights, common.cache, common.feeds
-    going, room = own.going, own.room
+    sizes = common.sizes
+    weights = common.weights
+    cache = common.cache
+    feeds = common.feeds
+    going = own.going
+    room = own.room
     Cs, Qs = sizes.x_stride, sizes.qkv_stride
     for begin in range(0, count, BLOCK_ROWS):
         rows = min(BLOCK_ROWS, count - begin)
@@ -153,41 +164,79 @@ def _decode_rows(common, own, count):
 
 
 @njit(nogil=True, cache=True)
-def _columns(mode, outputs, depth, layer, x, w, scales, y, thread, team):
-    """One thread's share of the outputs of a layer's matrix, for the one row x."""
+def _columns(mode, rows, outputs, depth, layer, x, x_stride, w, scales, y, y_stride, thread, team):
+    """One thread's share of the outputs of a layer's matrix, for all rows."""
     n = panels_of(outputs)
     base = layer * n * PANEL
     low, high = n * thread // team, n * (thread + 1) // team
-    matmul(mode, x, 0, 0, 1, depth, w, base * depth, scales, base, low, high, y, 0, 0)
+    matmul(mode, x, 0, x_stride, rows, depth, w, base * depth, scales, base, low, high, y, 0, y_stride)
 
 
 @njit(nogil=True, cache=True)
-def _decode_columns(common, room, slot, token, position, thread, team):
-    """One decode step for one sequence by all threads; each has its final state in its own room.x."""
-    sizes, weights, cache, shared = common.sizes, common.weights, common.cache, common.shared
-    control, C, D = common.control, sizes.n_embd, sizes.head_dim
-    first, last = sizes.n_head * thread // team, sizes.n_head * (thread + 1) // team
-    embed(sizes, weights, token, position, room.x, 0)
+def _decode_columns(common, room, rows, thread, team):
+    """One decode step for `rows` sequences by all threads: shared.x ends as their states.
+
+    Each thread makes its share of every matrix's outputs for all rows, so that weights are read once and not by each,
+    and attends for its share of (row, head) pairs.
+    """
+    sizes = common.sizes
+    weights = common.weights
+    cache = common.cache
+    shared = common.shared
+    feeds = common.feeds
+    going = common.going
+    control = common.control
+    C, D, H, Cs, Qs, Hs = (
+        sizes.n_embd, sizes.head_dim, sizes.n_head, sizes.x_stride, sizes.qkv_stride, sizes.hidden_stride,
+    )  # fmt: skip
+    low, high = rows * thread // team, rows * (thread + 1) // team
+    first, last = rows * H * thread // team, rows * H * (thread + 1) // team
+    for r in range(low, high):
+        embed(sizes, weights, going.tokens[r], going.positions[r], shared.x, r * Cs)
     for layer in range(sizes.n_layer):
-        normalise(room.x, 0, room.norm, 0, C)
-        _columns(STORE, 3 * C, C, layer, room.norm, weights.qkv, weights.qkv_scales, shared.qkv, thread, team)
+        for r in range(low, high):
+            normalise(shared.x, r * Cs, shared.norm, r * Cs, C)
         barrier(control, BARRIER, team)
-        write_kv(sizes, cache, slot, position, layer, shared.qkv, 0, first, last)
-        # Into the thread's own row first: a head's last vector runs past its end, into the next thread's heads.
-        attend(sizes, cache, slot, position, layer, shared.qkv, 0, room, 0, first, last)
-        _copy(room.attended, first * D, shared.attended, first * D, (last - first) * D)
+        _columns(
+            STORE, rows, 3 * C, C, layer, shared.norm, Cs, weights.qkv, weights.qkv_scales, shared.qkv, Qs, thread, team
+        )
         barrier(control, BARRIER, team)
-        _columns(STORE, C, C, layer, shared.attended, weights.wo, weights.wo_scales, shared.norm, thread, team)
+        pair = first
+        while pair < last:
+            r, head = pair // H, pair % H
+            end = min(H, head + last - pair)
+            slot, position = feeds.slots[going.feeds[r]], going.positions[r]
+            write_kv(sizes, cache, slot, position, layer, shared.qkv, r * Qs, head, end)
+            # Into the thread's own row first: a head's last vector runs past its end, into another thread's heads.
+            attend(sizes, cache, slot, position, layer, shared.qkv, r * Qs, room, 0, head, end)
+            _copy(room.attended, head * D, shared.attended, r * Cs + head * D, (end - head) * D)
+            pair += end - head
         barrier(control, BARRIER, team)
-        for i in range(C):
-            room.x[i] += shared.norm[i]
-        normalise(room.x, 0, room.norm, 0, C)
-        _columns(RELU, 4 * C, C, layer, room.norm, weights.fc1, weights.fc1_scales, shared.hidden, thread, team)
+        _columns(ADD, rows, C, C, layer, shared.attended, Cs, weights.wo, weights.wo_scales, shared.x, Cs, thread, team)
         barrier(control, BARRIER, team)
-        _columns(STORE, C, 4 * C, layer, shared.hidden, weights.fc2, weights.fc2_scales, shared.x, thread, team)
+        for r in range(low, high):
+            normalise(shared.x, r * Cs, shared.norm, r * Cs, C)
         barrier(control, BARRIER, team)
-        for i in range(C):
-            room.x[i] += shared.x[i]
+        _columns(
+            RELU,
+            rows,
+            4 * C,
+            C,
+            layer,
+            shared.norm,
+            Cs,
+            weights.fc1,
+            weights.fc1_scales,
+            shared.hidden,
+            Hs,
+            thread,
+            team,
+        )
+        barrier(control, BARRIER, team)
+        _columns(
+            ADD, rows, C, 4 * C, layer, shared.hidden, Hs, weights.fc2, weights.fc2_scales, shared.x, Cs, thread, team
+        )
+        barrier(control, BARRIER, team)
 
 
 @njit(nogil=True, cache=True)
@@ -206,8 +255,13 @@ def _take(slots, feeds, feed, token):
 @njit(nogil=True, cache=True)
 def _sample(common, own, count):
     """Logits and a token for each of `count` sequences from feeds.last; those that go on stay in `going`. How many."""
-    sizes, weights, slots, feeds = common.sizes, common.weights, common.slots, common.feeds
-    going, logits, room = own.going, own.logits, own.sample_room
+    sizes = common.sizes
+    weights = common.weights
+    slots = common.slots
+    feeds = common.feeds
+    going = own.going
+    logits = own.logits
+    room = own.sample_room
     C, Cs, Vs, panels = sizes.n_embd, sizes.x_stride, sizes.logits_stride, panels_of(sizes.vocab_size)
     left = 0
     for begin in range(0, count, LOGIT_ROWS):
@@ -234,66 +288,70 @@ def _sample(common, own, count):
 
 
 @njit(nogil=True, cache=True)
-def _burst(common, own, thread, team):
-    """One thread's part of a burst. The threads leave it together."""
-    feeds, control, going = common.feeds, common.control, own.going
-    _feed(common, own.room, thread, team)
-    num_sampling = 0
-    for feed in range(control[NUM_FEEDS]):
-        num_sampling += feeds.samples[feed]
-    by_columns = team > 1 and control[COLUMNS] != 0 and num_sampling == 1
-    low, high = num_sampling * thread // team, num_sampling * (thread + 1) // team
-    if by_columns:
-        low, high = 0, 1
+def _begin(feeds, num_feeds, going, low, high):
+    """Put the sampling feeds low..high-1, counted among those that sample, into `going`. How many."""
     count, place = 0, 0
-    for feed in range(control[NUM_FEEDS]):
+    for feed in range(num_feeds):
         if feeds.samples[feed]:
             if low <= place < high:
                 going.feeds[count] = feed
                 going.positions[count] = feeds.starts[feed] + feeds.counts[feed] - 1
                 count += 1
             place += 1
-    if by_columns:
-        _burst_columns(common, own, thread, team)
-    else:
-        for step in range(control[MAX_STEPS]):
-            count = _sample(common, own, count)
-            if count == 0 or step + 1 == control[MAX_STEPS] or now_ns(own.clock) >= control[DEADLINE]:
-                break
-            _decode_rows(common, own, count)
-    barrier(control, BARRIER, team)
+    return count
 
 
 @njit(nogil=True, cache=True)
-def _burst_columns(common, own, thread, team):
-    """Decode going's one sequence, all threads together; thread 0 samples and says when it is over."""
-    sizes, weights, feeds, control, room = common.sizes, common.weights, common.feeds, common.control, own.room
-    feed, position = own.going.feeds[0], own.going.positions[0]
-    slot, C, V, panels = feeds.slots[feed], sizes.n_embd, sizes.vocab_size, panels_of(sizes.vocab_size)
-    _copy(feeds.last, feed * sizes.x_stride, room.x, 0, C)
+def _burst_columns(common, own, count, thread, team):
+    """Decode the sequences of common.going, all threads together; thread 0 says which go on, and for how long."""
+    sizes = common.sizes
+    weights = common.weights
+    slots = common.slots
+    feeds = common.feeds
+    shared = common.shared
+    going = common.going
+    control = common.control
+    logits = common.shared_logits
+    C, Cs, V, Vs, panels = (
+        sizes.n_embd, sizes.x_stride, sizes.vocab_size, sizes.logits_stride, panels_of(sizes.vocab_size),
+    )  # fmt: skip
+    low, high = count * thread // team, count * (thread + 1) // team
+    for r in range(low, high):
+        _copy(feeds.last, going.feeds[r] * Cs, shared.x, r * Cs, C)
+    barrier(control, BARRIER, team)
     for step in range(control[MAX_STEPS]):
-        _columns(STORE, V, C, 0, room.x, weights.head, weights.head_scales, common.shared_logits, thread, team)
+        _columns(
+            STORE, count, V, C, 0, shared.x, Cs, weights.head, weights.head_scales, logits, Vs, thread, team
+        )  # fmt: skip
         barrier(control, BARRIER, team)
-        position += 1
+        low, high = count * thread // team, count * (thread + 1) // team
+        for r in range(low, high):
+            slot, position = feeds.slots[going.feeds[r]], going.positions[r] + 1
+            going.tokens[r] = choose(logits, r * Vs, V, panels * PANEL, slots, slot, position, own.sample_room)
+        barrier(control, BARRIER, team)
         if thread == 0:
-            token = choose(
-                common.shared_logits, 0, V, panels * PANEL, common.slots, slot, position, own.sample_room
-            )  # fmt: skip
-            goes_on = _take(common.slots, feeds, feed, token)
-            is_over = not goes_on or step + 1 == control[MAX_STEPS] or now_ns(own.clock) >= control[DEADLINE]
-            control[NEXT_TOKEN] = -1 if is_over else token
+            left = 0
+            for r in range(count):
+                feed, token, position = going.feeds[r], going.tokens[r], going.positions[r] + 1
+                if _take(slots, feeds, feed, token):
+                    going.feeds[left], going.tokens[left], going.positions[left] = feed, token, position
+                    left += 1
+            is_over = step + 1 == control[MAX_STEPS] or now_ns(own.clock) >= control[DEADLINE]
+            control[GOING] = 0 if is_over else left
         barrier(control, BARRIER, team)
-        if control[NEXT_TOKEN] < 0:
+        count = control[GOING]
+        if count == 0:
             return
-        _decode_columns(common, room, slot, control[NEXT_TOKEN], position, thread, team)
+        _decode_columns(common, own.room, count, thread, team)
 
 
 @njit(nogil=True, cache=True)
 def run(common, own, thread, team, pipe, byte):
     """Thread 0: one burst. Another thread: every burst until told to stop; between them it sleeps in read(pipe).
 
-    One function, since each that calls _burst would be compiled with all of it.
+    One function does both, and few functions take `common` whole: each that does takes 1.5 s to compile.
     """
+    feeds = common.feeds
     control = common.control
     seen = 0
     while True:
@@ -310,7 +368,24 @@ def run(common, own, thread, team, pipe, byte):
         seen = atomic_load(control, ROUND)
         if seen == STOP_ROUND:
             return
-        _burst(common, own, thread, team)
+        _feed(common, own.room, thread, team)
+        num_sampling = 0
+        for feed in range(control[NUM_FEEDS]):
+            num_sampling += feeds.samples[feed]
+        if team > 1 and control[COLUMNS] != 0 and 0 < num_sampling <= BLOCK_ROWS:
+            if thread == 0:
+                _begin(feeds, control[NUM_FEEDS], common.going, 0, num_sampling)
+            barrier(control, BARRIER, team)
+            _burst_columns(common, own, num_sampling, thread, team)
+        else:
+            low, high = num_sampling * thread // team, num_sampling * (thread + 1) // team
+            count = _begin(feeds, control[NUM_FEEDS], own.going, low, high)
+            for step in range(control[MAX_STEPS]):
+                count = _sample(common, own, count)
+                if count == 0 or step + 1 == control[MAX_STEPS] or now_ns(own.clock) >= control[DEADLINE]:
+                    break
+                _decode_rows(common, own, count)
+        barrier(control, BARRIER, team)
         if thread == 0:
             return
 

@@ -113,6 +113,14 @@ def store(typingctx: Any, array: Any, offset: Any, lanes: Any) -> Any:
     return types.void(array, types.intp, lanes), codegen
 
 
+def prefetch_line(builder: ir.IRBuilder, pointer: ir.Value) -> None:
+    """Ask for the cache line at an address to come into the core's second-level cache."""
+    address = builder.bitcast(pointer, _I8.as_pointer())
+    function_type = ir.FunctionType(ir.VoidType(), [address.type, _I32, _I32, _I32])
+    function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
+    builder.call(function, [address, _I32(0), _I32(2), _I32(1)])
+
+
 @intrinsic
 def splat(typingctx: Any, array: Any, value: Any) -> Any:
     """`value` in every lane, as the array's lanes hold it: float32, or float64 for a float64 array."""

@@ -15,7 +15,15 @@ from numba import njit
 from numba.core import types
 from numba.extending import intrinsic
 
-from microgpt.backends.kernels.lanes import LANES, element_pointer, fma_value, load_value, scalar_type, splat_value
+from microgpt.backends.kernels.lanes import (
+    LANES,
+    element_pointer,
+    fma_value,
+    load_value,
+    prefetch_line,
+    scalar_type,
+    splat_value,
+)
 
 PANEL = 32  # outputs side by side: 2 vectors
 _VECTORS = PANEL // LANES
@@ -23,8 +31,8 @@ _VECTORS = PANEL // LANES
 STORE, RELU, ADD = 0, 1, 2  # y = xW, y = max(xW, 0), y += xW
 
 
-def _tile(rows: int, panels: int) -> Callable[..., None]:
-    """An intrinsic for one tile of `rows` rows and `panels` neighbouring panels."""
+def _tile(rows: int, panels: int, prefetched: bool = False) -> Callable[..., None]:
+    """An intrinsic for a tile of `rows` rows and `panels` neighbouring panels; prefetched: and ask for the next."""
     vectors = panels * _VECTORS
 
     @intrinsic
@@ -72,6 +80,11 @@ def _tile(rows: int, panels: int) -> Callable[..., None]:
                 weights += [
                     load_value(builder, builder.gep(line, [index(v * LANES)]), w.dtype) for v in range(_VECTORS)
                 ]
+            if prefetched:
+                # The next panel, while this one is used for the last time: a core's own cache is asked for it in time.
+                for v in range(0, vectors, 64 // (LANES * w.dtype.bitwidth // 8) or 1):
+                    ahead = builder.gep(starts[0], [builder.add(builder.mul(k, index(PANEL)), panel_size)])
+                    prefetch_line(builder, builder.gep(ahead, [index(v * LANES)]))
             new = []
             for r in range(rows):
                 number_r = builder.load(builder.gep(x_rows[r], [k]), align=step)
@@ -117,7 +130,7 @@ def _tile(rows: int, panels: int) -> Callable[..., None]:
 _tile_1x1, _tile_1x4 = _tile(1, 1), _tile(1, 4)
 _tile_2x1, _tile_2x4 = _tile(2, 1), _tile(2, 4)
 _tile_4x1, _tile_4x2 = _tile(4, 1), _tile(4, 2)
-_tile_8x1 = _tile(8, 1)
+_tile_8x1, _tile_8x1_last = _tile(8, 1), _tile(8, 1, prefetched=True)
 
 
 @njit(nogil=True, cache=True, inline="never")
@@ -139,8 +152,11 @@ def matmul(mode, x, x_at, x_stride, rows, depth, w, w_base, scales, scales_base,
         while r < rows:
             n = rows - r
             a, b = x_at + r * x_stride, y_at + r * y_stride + panel * PANEL
-            if n >= 8:
+            if n >= 16 or (n >= 8 and panel + 1 == last):
                 _tile_8x1(x, a, x_stride, w, w_at, depth, scales, s_at, y, b, y_stride, mode)
+                r += 8
+            elif n >= 8:
+                _tile_8x1_last(x, a, x_stride, w, w_at, depth, scales, s_at, y, b, y_stride, mode)
                 r += 8
             elif n >= 4:
                 if together == 2:
