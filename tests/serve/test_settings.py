@@ -30,6 +30,7 @@ def test_every_setting_can_come_from_either_side_and_flags_win():
         "RATE_BURST": ("1", "2"), "TRUSTED_PROXIES": ("10.0.0.0/8, ::1", ""), "CORS_ORIGINS": ("*", "http://a:1"),
         "MAX_BODY_BYTES": ("10", "11"), "MAX_QUEUE": ("3", "4"), "REQUEST_TIMEOUT_S": ("0.5", "2"),
         "SHUTDOWN_GRACE_S": ("0", "1"), "LOG_FORMAT": ("json", "text"),
+        "BACKEND": ("numba", "torch"), "THREADS": ("1", "2"),
     }  # fmt: skip
     assert {name.lower() for name in values} == {field.name for field in fields(Settings)}
     environ = {name: pair[0] for name, pair in values.items()}
@@ -45,7 +46,8 @@ def test_every_setting_can_come_from_either_side_and_flags_win():
     ("name", "value"),
     [
         ("MODEL_DIR", ""), ("HOST", ""), ("HOST", " 127.0.0.1"), ("PORT", "http"), ("PORT", "65536"), ("PORT", "-1"),
-        ("PORT", ""), ("PORT", "٣"), ("DEVICE", "gpu"), ("DTYPE", "int8"), ("RNG", "random"), ("RATE_LIMIT", "5"),
+        ("PORT", ""), ("PORT", "٣"), ("DEVICE", "gpu"), ("DTYPE", "int4"), ("BACKEND", "jax"), ("THREADS", "-1"),
+        ("RNG", "random"), ("RATE_LIMIT", "5"),
         ("RATE_LIMIT", "5/fortnight"), ("RATE_LIMIT", "0/second"), ("RATE_LIMIT", "5/second;1/minute"),
         ("RATE_LIMIT", "-1/second"), ("RATE_BURST", "0"), ("TRUSTED_PROXIES", "localhost"),
         ("TRUSTED_PROXIES", "10.0.0.1/8"), ("CORS_ORIGINS", "example.org"), ("CORS_ORIGINS", "https://a/"),
@@ -113,7 +115,7 @@ def test_bad_settings_exit_with_2_and_without_traceback():
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
         "--port must be an integer in [0, 65535], got 'x'",
-        "--dtype must be one of float32, float64, bfloat16, float16, got 'x'",
+        "--dtype must be one of float32, float64, bfloat16, float16, int8, got 'x'",
     ]
 
 

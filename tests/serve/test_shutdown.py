@@ -191,7 +191,8 @@ def test_second_signal_ends_at_once():
 
 
 def test_grace_is_bounded_and_what_it_cuts_off_gets_an_error():
-    with server_process(GOLDEN_DIR / "chat_bpe", "--shutdown-grace-s=0.3") as server:
+    # torch is the slower backend: the work below takes it seconds
+    with server_process(GOLDEN_DIR / "chat_bpe", "--shutdown-grace-s=0.3", "--backend=torch") as server:
         answers = []
         body = {"num_samples": 50, "max_tokens": 256, "temperature": 5, "seed": 2**63}
 
