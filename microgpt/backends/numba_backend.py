@@ -63,7 +63,7 @@ class NumbaBackend:
         number = np.dtype(np.float64 if dtype == "float64" else np.float32)
         self.num_slots = max_slots
         self.num_pages = page_count(config, number.itemsize, max_slots, kv_bytes)
-        self.num_threads = num_threads or len(os.sched_getaffinity(0))
+        self.num_threads = min(num_threads or _num_cores(), kernel.MAX_TEAM)
         self._rng = REFERENCE_RNG if rng == "reference" else DEFAULT_RNG
         self._sizes = _sizes(config)
         self._weights = _weights(config, checkpoint.tensors, dtype)
@@ -210,6 +210,11 @@ class _Team:
         for thread, (_, write) in enumerate(self._pipes, 1):
             if kernel.is_asleep(self._control, thread):
                 os.write(write, b"x")
+
+
+def _num_cores() -> int:
+    """The cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _up(n: int, multiple: int) -> int:
