@@ -10,6 +10,7 @@ import itertools
 import math
 import random
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,32 @@ class CTranslate2:
         )
 
 
-class OpenVino:
+class _WaveByWave(ABC):
+    """Decoding and prefill for an engine that takes a wave of prompts and returns when all of them are done."""
+
+    _shape: Shape
+    _prompts: Prompts
+
+    @abstractmethod
+    def _generate(self, prompts: list[list[int]], num_tokens: int) -> int:
+        """How many tokens were sampled."""
+
+    def start(self, batch: int) -> None:
+        """Nothing has to be made ready."""
+        return
+
+    def decode(self, batch: int, seconds: float) -> tuple[int, float]:
+        return repeat_for(seconds, lambda: self._generate(self._prompts.take(batch), self._shape.num_tokens))
+
+    def prefill(self, seconds: float) -> tuple[int, float]:
+        def one_prompt() -> int:
+            self._generate(self._prompts.take(1, PREFILL_TOKENS), 1)
+            return PREFILL_TOKENS
+
+        return repeat_for(seconds, one_prompt)
+
+
+class OpenVino(_WaveByWave):
     """openvino_genai.ContinuousBatchingPipeline (paged attention), or LLMPipeline (a static batch, sdpa)."""
 
     def __init__(self, shape: Shape, task: dict[str, Any]):
@@ -127,19 +153,6 @@ class OpenVino:
             self._pipeline = openvino_genai.LLMPipeline(str(path), "CPU", ATTENTION_BACKEND="SDPA", **properties)
         self.about = {"name": "openvino-genai", "version": openvino_genai.__version__}
 
-    def start(self, batch: int) -> None:
-        pass
-
-    def decode(self, batch: int, seconds: float) -> tuple[int, float]:
-        return repeat_for(seconds, lambda: self._generate(self._prompts.take(batch), self._shape.num_tokens))
-
-    def prefill(self, seconds: float) -> tuple[int, float]:
-        def one_prompt() -> int:
-            self._generate(self._prompts.take(1, PREFILL_TOKENS), 1)
-            return PREFILL_TOKENS
-
-        return repeat_for(seconds, one_prompt)
-
     def _generate(self, prompts: list[list[int]], num_tokens: int) -> int:
         """How many tokens were sampled."""
         if self._paged:
@@ -160,7 +173,7 @@ class OpenVino:
         return params
 
 
-class Transformers:
+class Transformers(_WaveByWave):
     """transformers' generate on torch, a static batch."""
 
     def __init__(self, shape: Shape, task: dict[str, Any]):
@@ -174,19 +187,6 @@ class Transformers:
         self._model.generation_config.eos_token_id = None  # nothing ends a sequence
         versions = f"{transformers.__version__}, torch {torch.__version__}"
         self.about = {"name": "transformers", "version": versions}
-
-    def start(self, batch: int) -> None:
-        pass
-
-    def decode(self, batch: int, seconds: float) -> tuple[int, float]:
-        return repeat_for(seconds, lambda: self._generate(self._prompts.take(batch), self._shape.num_tokens))
-
-    def prefill(self, seconds: float) -> tuple[int, float]:
-        def one_prompt() -> int:
-            self._generate(self._prompts.take(1, PREFILL_TOKENS), 1)
-            return PREFILL_TOKENS
-
-        return repeat_for(seconds, one_prompt)
 
     def _generate(self, prompts: list[list[int]], num_tokens: int) -> int:
         """How many tokens were sampled."""

@@ -28,9 +28,8 @@ from microgpt.backends.kernels.matmul import ADD, PANEL, RELU, STORE, matmul
 from microgpt.backends.kernels.sample import STOP, SampleRoom, Slots, choose
 from microgpt.backends.kernels.threads import atomic_load, atomic_store, barrier, full_fence, now_ns, read_byte
 
-BLOCK_ROWS = (
-    64  # rows a thread takes through the layers at a time: enough to use each weight often, few enough to cache
-)
+# Rows a thread takes through the layers at a time: enough to use each weight often, few enough to cache.
+BLOCK_ROWS = 64
 LOGIT_ROWS = 16  # rows whose logits are made and sampled at a time
 
 # control: int64, one field a cache line.
@@ -45,9 +44,10 @@ _IDLE_SPINS = 2000
 class Feeds(NamedTuple):
     """What a burst is given and what comes of it; arrays by feed unless said otherwise.
 
-    slots, counts (tokens), starts, samples: int64. tokens: (all tokens,) int32, in the feeds' order; positions and
-    owners (feed of each token): the same. last: (feeds, x_stride), the hidden state after each feed's last token.
-    sampled: (feeds, most steps) int32, num_sampled: int64, failed: int64.
+    slots, counts (tokens), starts, samples: int64. tokens: (all tokens,) int64, in the feeds' order; positions and
+    owners (feed of each token): the same. ends: int64, where each feed's tokens end among them. last: (feeds,
+    x_stride), the hidden state after each feed's last token. sampled: (feeds, most steps) int32. num_sampled, failed:
+    int64.
     """
 
     slots: np.ndarray
