@@ -19,13 +19,14 @@ from serve.access import configure_logging
 from serve.app import build_app, model_card
 from serve.engine_client import EngineClient
 from serve.limits import RateLimiter, describe_rate
-from serve.protocol import HttpProtocol
+from serve.protocol import HttpProtocol, has_unread_data
 from serve.service import Service
 from serve.settings import Settings, SettingsError, load_settings
 
 logger = logging.getLogger("serve")
 
-LINGER_S = 1.0  # most that open connections live on after the last answer, so that their next request gets a 503
+LINGER_S = 1.0  # open connections live on until they have been quiet for this long, so that requests get a 503
+MAX_LINGER_S = 5.0  # however much comes
 FLUSH_S = 5.0  # most that clients may take to read the ends of their answers
 
 
@@ -103,10 +104,7 @@ async def _drain(server: "_Server", service: Service, listener: socket.socket, g
     await service.client.stop()  # what still runs ends with an error, which is sent below
     if server.started:
         await server.stop_listening(listener)
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(LINGER_S):
-            while server.server_state.connections:
-                await asyncio.sleep(0.02)
+    await server.linger()
     server.should_exit = True
 
 
@@ -134,6 +132,23 @@ class _Server(uvicorn.Server):
                 lambda: config.http_protocol_class(config=config, server_state=state, app_state={}),  # pyright: ignore
                 connection,
             )
+
+    async def linger(self) -> None:
+        """Answer what still comes on open connections until they are quiet, then close them.
+
+        A connection on which a request waits unread is not closed: its client would see it break. Both matter on a
+        busy machine, where clients take their time and this process may have slept through what they sent.
+        """
+        state, now = self.server_state, asyncio.get_running_loop().time
+        quiet_since, num_requests, end = now(), state.total_requests, now() + MAX_LINGER_S
+        while state.connections and now() < end:
+            await asyncio.sleep(0.02)
+            if state.total_requests != num_requests or any(map(has_unread_data, state.connections)):
+                quiet_since, num_requests = now(), state.total_requests
+            elif now() - quiet_since > LINGER_S:
+                break
+        for connection in list(state.connections):
+            connection.shutdown()
 
 
 def _uvicorn_config(app: object) -> uvicorn.Config:

@@ -3,6 +3,7 @@
 These requests never become ASGI requests, so nothing further in sees, logs or counts them.
 """
 
+import select
 import uuid
 from http import HTTPStatus
 from typing import Any
@@ -77,3 +78,13 @@ class HttpProtocol(HttpToolsProtocol):
         ]
         self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
         self.transport.close()
+
+
+def has_unread_data(connection: Any) -> bool:
+    """Whether a connection's client has sent something, or has gone, and the event loop has not yet seen it."""
+    transport = connection.transport
+    if transport is None or transport.is_closing():
+        return False
+    poll = select.poll()
+    poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+    return bool(poll.poll(0))

@@ -41,7 +41,7 @@ class ServerProcess:
             if lines is self.out:
                 self._out.put(line)
 
-    def wait_for(self, pattern: str, timeout_s: float = 60) -> re.Match[str]:
+    def wait_for(self, pattern: str, timeout_s: float = 180) -> re.Match[str]:
         """The first line of standard output, from where the last call stopped, that matches."""
         deadline = time.monotonic() + timeout_s
         while True:
