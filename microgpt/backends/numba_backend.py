@@ -5,6 +5,7 @@ numbers depend on (seed, position).
 """
 
 import logging
+import mmap
 import os
 import threading
 import time
@@ -16,7 +17,7 @@ import numpy as np
 from microgpt.backends.base import PAGE_TOKENS, Burst, Feed, page_count, pages_for
 from microgpt.backends.kernels import burst as kernel
 from microgpt.backends.kernels import is_compiled
-from microgpt.backends.kernels.forward import Cache, Room, Sizes, Weights
+from microgpt.backends.kernels.forward import ATTEND_ROWS, Cache, Room, Sizes, Weights
 from microgpt.backends.kernels.lanes import LANES
 from microgpt.backends.kernels.matmul import PANEL, pack
 from microgpt.backends.kernels.sample import DEFAULT_RNG, REFERENCE_RNG, STOP, SUPPRESSED, SampleRoom, Slots
@@ -37,6 +38,7 @@ _SOLO_PRODUCTS = 1_000_000
 _COLUMN_BYTES = 2 << 20
 
 _INT8_MAX = 127
+_HUGE_PAGE = 2 << 20
 
 
 class NumbaBackend:
@@ -235,15 +237,19 @@ def _sizes(config: ModelConfig) -> Sizes:
         n_embd=C, n_head=H, head_dim=D, n_layer=L, vocab_size=config.vocab_size, table_stride=_up(C, LANES),
         x_stride=_stride(C), qkv_stride=_stride(3 * C), hidden_stride=_stride(4 * C),
         logits_stride=_stride(config.vocab_size), value_stride=value_stride,
+        scores_stride=pages_for(config.block_size) * PAGE_TOKENS,
         key_page=L * H * D * PAGE_TOKENS, value_page=L * H * PAGE_TOKENS * value_stride,
     )  # fmt: skip
 
 
 def _new_room(sizes: Sizes, config: ModelConfig, rows: int, number: np.dtype) -> Room:
-    scores = pages_for(config.block_size) * PAGE_TOKENS
     Cs, Qs, Hs = sizes.x_stride, sizes.qkv_stride, sizes.hidden_stride
-    lengths = {"x": rows * Cs, "norm": rows * Cs, "qkv": rows * Qs, "attended": rows * Cs, "hidden": rows * Hs}
-    return Room(**{name: np.zeros(n, number) for name, n in lengths.items()}, scores=np.zeros(scores, number))
+    attending = max(config.n_head, ATTEND_ROWS)
+    lengths = {
+        "x": rows * Cs, "norm": rows * Cs, "qkv": rows * Qs, "attended": rows * Cs, "hidden": rows * Hs,
+        "scores": attending * sizes.scores_stride, "inverses": attending, "chains": attending * 2 * sizes.value_stride,
+    }  # fmt: skip
+    return Room(**{name: np.zeros(n, number) for name, n in lengths.items()})
 
 
 def _new_own(sizes: Sizes, config: ModelConfig, max_slots: int, number: np.dtype) -> kernel.Own:
@@ -299,9 +305,20 @@ def _weights(config: ModelConfig, tensors: Mapping[str, StoredTensor], dtype: st
     packed, scales = [], []
     for group in groups:
         parts = [_matrix([tensors[name] for name in names], dtype, kept) for names in group]
-        packed.append(np.concatenate([pack(bits) for bits, _ in parts]))
+        packed.append(_on_huge_pages(np.concatenate([pack(bits) for bits, _ in parts])))
         scales.append(np.concatenate([part for _, part in parts]))
     return Weights(wte, wpe, *packed, *scales)  # pyright: ignore[reportCallIssue]
+
+
+def _on_huge_pages(array: np.ndarray) -> np.ndarray:
+    """A copy of a flat array in memory of its own, in 2 MiB pages where the system has them."""
+    buffer = mmap.mmap(-1, max(array.nbytes, 1) + _HUGE_PAGE)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        buffer.madvise(mmap.MADV_HUGEPAGE)
+    start = -np.frombuffer(buffer, np.uint8).ctypes.data % _HUGE_PAGE
+    copy = np.frombuffer(buffer, array.dtype, array.size, start)
+    copy[:] = array
+    return copy
 
 
 def _common_dtype(tensors: Mapping[str, StoredTensor]) -> str:

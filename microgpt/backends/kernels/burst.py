@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 from microgpt.backends.kernels.forward import (
+    ATTEND_ROWS,
     Cache,
     Room,
     Sizes,
@@ -121,9 +122,16 @@ def _feed(common, room, thread, team):
             barrier(control, BARRIER, team)
             # Head by head: the keys and values of one head of a long prompt fit the cache, those of all do not.
             for head in range(sizes.n_head):
-                for r in range(mine):
-                    slot, position = feeds.slots[feeds.owners[low + r]], feeds.positions[low + r]
-                    attend(sizes, cache, slot, position, layer, room.qkv, r * Qs, room, r * Cs, head, head + 1)
+                r = 0
+                while r < mine:
+                    owner, position = feeds.owners[low + r], feeds.positions[low + r]
+                    together = r + ATTEND_ROWS <= mine and feeds.owners[low + r + ATTEND_ROWS - 1] == owner
+                    rows_now = ATTEND_ROWS if together else 1
+                    attend(
+                        sizes, cache, feeds.slots[owner], position, rows_now, layer, room.qkv, r * Qs, Qs,
+                        room, r * Cs, Cs, head, head + 1,
+                    )  # fmt: skip
+                    r += rows_now
             finish_layer(sizes, weights, layer, room, mine)
         for r in range(mine):
             feed = feeds.owners[low + r]
@@ -157,7 +165,9 @@ def _decode_rows(common, own, count):
             for r in range(rows):
                 slot, position = feeds.slots[going.feeds[begin + r]], going.positions[begin + r]
                 write_kv(sizes, cache, slot, position, layer, room.qkv, r * Qs, 0, sizes.n_head)
-                attend(sizes, cache, slot, position, layer, room.qkv, r * Qs, room, r * Cs, 0, sizes.n_head)
+                attend(
+                    sizes, cache, slot, position, 1, layer, room.qkv, r * Qs, Qs, room, r * Cs, Cs, 0, sizes.n_head
+                )  # fmt: skip
             finish_layer(sizes, weights, layer, room, rows)
         for r in range(rows):
             _copy(room.x, r * Cs, feeds.last, going.feeds[begin + r] * Cs, sizes.n_embd)
@@ -208,7 +218,7 @@ def _decode_columns(common, room, rows, thread, team):
             slot, position = feeds.slots[going.feeds[r]], going.positions[r]
             write_kv(sizes, cache, slot, position, layer, shared.qkv, r * Qs, head, end)
             # Into the thread's own row first: a head's last vector runs past its end, into another thread's heads.
-            attend(sizes, cache, slot, position, layer, shared.qkv, r * Qs, room, 0, head, end)
+            attend(sizes, cache, slot, position, 1, layer, shared.qkv, r * Qs, Qs, room, 0, Cs, head, end)
             _copy(room.attended, head * D, shared.attended, r * Cs + head * D, (end - head) * D)
             pair += end - head
         barrier(control, BARRIER, team)
@@ -289,12 +299,14 @@ def _sample(common, own, count):
 
 @njit(nogil=True, cache=True)
 def _begin(feeds, num_feeds, going, low, high):
-    """Put the sampling feeds low..high-1, counted among those that sample, into `going`. How many."""
+    """Put the sampling feeds low..high-1, counted among those that sample, into `going` with their last tokens. How
+    many."""
     count, place = 0, 0
     for feed in range(num_feeds):
         if feeds.samples[feed]:
             if low <= place < high:
                 going.feeds[count] = feed
+                going.tokens[count] = feeds.tokens[feeds.ends[feed] - 1]
                 going.positions[count] = feeds.starts[feed] + feeds.counts[feed] - 1
                 count += 1
             place += 1
@@ -302,8 +314,11 @@ def _begin(feeds, num_feeds, going, low, high):
 
 
 @njit(nogil=True, cache=True)
-def _burst_columns(common, own, count, thread, team):
-    """Decode the sequences of common.going, all threads together; thread 0 says which go on, and for how long."""
+def _burst_columns(common, own, count, is_fed, thread, team):
+    """Decode the sequences of common.going, all threads together; thread 0 says which go on, and for how long.
+
+    is_fed: whether their last tokens went through the layers already, so that feeds.last has their states.
+    """
     sizes = common.sizes
     weights = common.weights
     slots = common.slots
@@ -316,9 +331,12 @@ def _burst_columns(common, own, count, thread, team):
         sizes.n_embd, sizes.x_stride, sizes.vocab_size, sizes.logits_stride, panels_of(sizes.vocab_size),
     )  # fmt: skip
     low, high = count * thread // team, count * (thread + 1) // team
-    for r in range(low, high):
-        _copy(feeds.last, going.feeds[r] * Cs, shared.x, r * Cs, C)
-    barrier(control, BARRIER, team)
+    if is_fed:
+        for r in range(low, high):
+            _copy(feeds.last, going.feeds[r] * Cs, shared.x, r * Cs, C)
+        barrier(control, BARRIER, team)
+    else:
+        _decode_columns(common, own.room, count, thread, team)
     for step in range(control[MAX_STEPS]):
         _columns(
             STORE, count, V, C, 0, shared.x, Cs, weights.head, weights.head_scales, logits, Vs, thread, team
@@ -368,15 +386,19 @@ def run(common, own, thread, team, pipe, byte):
         seen = atomic_load(control, ROUND)
         if seen == STOP_ROUND:
             return
-        _feed(common, own.room, thread, team)
         num_sampling = 0
         for feed in range(control[NUM_FEEDS]):
             num_sampling += feeds.samples[feed]
-        if team > 1 and control[COLUMNS] != 0 and 0 < num_sampling <= BLOCK_ROWS:
+        in_columns = team > 1 and control[COLUMNS] != 0 and 0 < num_sampling <= BLOCK_ROWS
+        # A burst that goes on where the last one stopped, one token a sequence, decodes from the start.
+        is_fed = not in_columns or control[NUM_TOKENS] > num_sampling
+        if is_fed:
+            _feed(common, own.room, thread, team)
+        if in_columns:
             if thread == 0:
                 _begin(feeds, control[NUM_FEEDS], common.going, 0, num_sampling)
             barrier(control, BARRIER, team)
-            _burst_columns(common, own, num_sampling, thread, team)
+            _burst_columns(common, own, num_sampling, is_fed, thread, team)
         else:
             low, high = num_sampling * thread // team, num_sampling * (thread + 1) // team
             count = _begin(feeds, control[NUM_FEEDS], own.going, low, high)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from microgpt.backends.kernels.attention import score_tile, value_tile
 from microgpt.backends.kernels.lanes import (
     LANES,
     add,
@@ -27,6 +28,11 @@ from microgpt.backends.kernels.lanes import (
 from microgpt.backends.kernels.matmul import ADD, PANEL, RELU, STORE, matmul
 
 RMS_EPS = 1e-5
+ATTEND_ROWS = 4  # rows of a prompt that attend together: each key and value is loaded once for all of them
+
+_scores_1x1, _scores_1x4, _scores_4x4 = score_tile(1, 1), score_tile(1, 4), score_tile(ATTEND_ROWS, 4)
+_values_1x1, _values_1x2 = value_tile(1, 1), value_tile(1, 2)
+_values_4x1, _values_4x2 = value_tile(ATTEND_ROWS, 1), value_tile(ATTEND_ROWS, 2)
 
 
 class Sizes(NamedTuple):
@@ -43,6 +49,7 @@ class Sizes(NamedTuple):
     hidden_stride: int  # of rows of 4 n_embd
     logits_stride: int
     value_stride: int  # head_dim in whole vectors
+    scores_stride: int  # block_size in whole pages
     key_page: int  # one page's keys, all layers and heads
     value_page: int
 
@@ -77,7 +84,8 @@ class Cache(NamedTuple):
 
 
 class Room(NamedTuple):
-    """Scratch for rows: x and norm (rows, x_stride), qkv, hidden; all flat. scores: block_size in whole pages."""
+    """Scratch for rows: x and norm (rows, x_stride), qkv, hidden; all flat. scores, inverses, chains: of `attend`, for
+    every head of one row or one head of ATTEND_ROWS."""
 
     x: np.ndarray
     norm: np.ndarray
@@ -85,6 +93,8 @@ class Room(NamedTuple):
     attended: np.ndarray
     hidden: np.ndarray
     scores: np.ndarray
+    inverses: np.ndarray
+    chains: np.ndarray
 
 
 @njit(nogil=True, cache=True)
@@ -129,102 +139,89 @@ def write_kv(sizes, cache, slot, position, layer, qkv, at, first_head, last_head
 
 
 @njit(nogil=True, cache=True)
-def _scores(sizes, keys, page, offset, q, q_at):
-    """The 16 raw scores of one page: even and odd dimensions in a chain each."""
-    D = sizes.head_dim
-    k = page * sizes.key_page + offset
-    even, odd = splat(keys, 0.0), splat(keys, 0.0)
-    d = 0
-    while d + 1 < D:
-        even = fma(load(keys, k + d * LANES), splat(keys, q[q_at + d]), even)
-        odd = fma(load(keys, k + (d + 1) * LANES), splat(keys, q[q_at + d + 1]), odd)
-        d += 2
-    if d < D:
-        even = fma(load(keys, k + d * LANES), splat(keys, q[q_at + d]), even)
-    return add(even, odd)
+def attend(
+    sizes, cache, slot, position, rows, layer, q, q_at, q_stride, room, y_at, y_stride, first_head, last_head
+):  # fmt: skip
+    """What some heads of `rows` rows (1 or ATTEND_ROWS) make of the positions before them and their own.
 
+    The rows are neighbouring positions of one sequence, the first at `position`; their keys and values are in the
+    cache. Row r's query begins at q[q_at + r * q_stride], its result at room.attended[y_at + r * y_stride]; up to 15
+    numbers past the last head's are written too.
 
-@njit(nogil=True, cache=True)
-def attend(sizes, cache, slot, position, layer, q, q_at, room, y_at, first_head, last_head):
-    """room.attended[y_at..] = what some heads of a row make of positions 0..position, which are in the cache.
-
-    Scores are taken page by page, the softmax's sum lane by lane over the pages in order, outputs in four chains
-    (positions by their remainder by 4): fixed orders that begin at position 0. Writes up to 15 numbers past the last
-    head's.
+    A score is one chain over the head's dimensions, the softmax's sum goes lane by lane over the pages in order, an
+    output has a chain for even positions and one for odd ones: orders that begin at position 0 and are the same however
+    many rows come together. Pages are the outer loop, since a page's keys (or values) of a layer lie side by side.
     """
-    keys, values, tables, y, scores = cache.keys, cache.values, cache.tables, room.attended, room.scores
+    keys, values, tables, scores, chains = cache.keys, cache.values, cache.tables, room.scores, room.chains
     D, H, Dv = sizes.head_dim, sizes.n_head, sizes.value_stride
-    count = position + 1
-    pages = (count + LANES - 1) // LANES
-    full = count // LANES
-    scale = splat(keys, 1.0 / np.sqrt(D))
-    lowest = splat(keys, -np.inf)
-    for head in range(first_head, last_head):
-        q_head = q_at + head * D
-        offset = (layer * H + head) * D * LANES
-        top = lowest
-        p = 0
-        while p + 4 <= pages:  # four pages at once: eight chains hide the latency of each
-            k0 = tables[slot, p] * sizes.key_page + offset
-            k1 = tables[slot, p + 1] * sizes.key_page + offset
-            k2 = tables[slot, p + 2] * sizes.key_page + offset
-            k3 = tables[slot, p + 3] * sizes.key_page + offset
-            e0 = o0 = e1 = o1 = e2 = o2 = e3 = o3 = splat(keys, 0.0)
-            d = 0
-            while d + 1 < D:
-                a, b = splat(keys, q[q_head + d]), splat(keys, q[q_head + d + 1])
-                i, j = d * LANES, (d + 1) * LANES
-                e0, o0 = fma(load(keys, k0 + i), a, e0), fma(load(keys, k0 + j), b, o0)
-                e1, o1 = fma(load(keys, k1 + i), a, e1), fma(load(keys, k1 + j), b, o1)
-                e2, o2 = fma(load(keys, k2 + i), a, e2), fma(load(keys, k2 + j), b, o2)
-                e3, o3 = fma(load(keys, k3 + i), a, e3), fma(load(keys, k3 + j), b, o3)
-                d += 2
-            if d < D:
-                a, i = splat(keys, q[q_head + d]), d * LANES
-                e0, e1 = fma(load(keys, k0 + i), a, e0), fma(load(keys, k1 + i), a, e1)
-                e2, e3 = fma(load(keys, k2 + i), a, e2), fma(load(keys, k3 + i), a, e3)
-            s0, s1, s2, s3 = add(e0, o0), add(e1, o1), add(e2, o2), add(e3, o3)
-            if p + 4 > full:
-                s3 = keep_first(s3, count - (p + 3) * LANES, lowest)
-            store(scores, p * LANES, s0)
-            store(scores, (p + 1) * LANES, s1)
-            store(scores, (p + 2) * LANES, s2)
-            store(scores, (p + 3) * LANES, s3)
-            top = larger(top, larger(larger(s0, s1), larger(s2, s3)))
-            p += 4
-        while p < pages:
-            s0 = _scores(sizes, keys, tables[slot, p], offset, q, q_head)
-            if p >= full:
-                s0 = keep_first(s0, count - p * LANES, lowest)
-            store(scores, p * LANES, s0)
-            top = larger(top, s0)
-            p += 1
-        most = splat(keys, highest(top))
-        sums = splat(keys, 0.0)
-        for p in range(pages):
-            e = exp(multiply(subtract(load(scores, p * LANES), most), scale))
-            store(scores, p * LANES, e)
-            sums = add(sums, e)
-        inverse = splat(keys, 1.0 / np.float64(total(sums)))
-        for j in range(0, Dv, LANES):
-            c0 = c1 = c2 = c3 = splat(keys, 0.0)
-            for p in range(pages):
-                v = tables[slot, p] * sizes.value_page + (layer * H + head) * LANES * Dv + j
-                here = p * LANES
-                for i in range(0, min(LANES, count - here) // 4 * 4, 4):
-                    c0 = fma(load(values, v + i * Dv), splat(keys, scores[here + i]), c0)
-                    c1 = fma(load(values, v + (i + 1) * Dv), splat(keys, scores[here + i + 1]), c1)
-                    c2 = fma(load(values, v + (i + 2) * Dv), splat(keys, scores[here + i + 2]), c2)
-                    c3 = fma(load(values, v + (i + 3) * Dv), splat(keys, scores[here + i + 3]), c3)
-            i = count // 4 * 4
-            if i < count:
-                v = tables[slot, i // LANES] * sizes.value_page + (layer * H + head) * LANES * Dv + j
-                c0 = fma(load(values, v + i % LANES * Dv), splat(keys, scores[i]), c0)
-                if i + 1 < count:
-                    c1 = fma(load(values, v + (i + 1) % LANES * Dv), splat(keys, scores[i + 1]), c1)
-                if i + 2 < count:
-                    c2 = fma(load(values, v + (i + 2) % LANES * Dv), splat(keys, scores[i + 2]), c2)
-            store(y, y_at + head * D + j, multiply(add(add(c0, c1), add(c2, c3)), inverse))
+    S = sizes.scores_stride
+    heads = last_head - first_head
+    pages = (position + rows + LANES - 1) // LANES
+    p = 0
+    while p < pages:
+        together = 4 if p + 4 <= pages else 1
+        k0 = tables[slot, p] * sizes.key_page + (layer * H + first_head) * D * LANES
+        k1 = k2 = k3 = k0
+        if together == 4:
+            k1 = tables[slot, p + 1] * sizes.key_page + (layer * H + first_head) * D * LANES
+            k2 = tables[slot, p + 2] * sizes.key_page + (layer * H + first_head) * D * LANES
+            k3 = tables[slot, p + 3] * sizes.key_page + (layer * H + first_head) * D * LANES
+        for head in range(heads):
+            at, to, on = q_at + (first_head + head) * D, head * rows * S + p * LANES, head * D * LANES
+            if together == 1:
+                for r in range(rows):
+                    _scores_1x1(q, at + r * q_stride, 0, keys, k0 + on, 0, 0, 0, D, scores, to + r * S, 0)
+            elif rows == 1:
+                _scores_1x4(q, at, 0, keys, k0 + on, k1 + on, k2 + on, k3 + on, D, scores, to, 0)
+            else:
+                _scores_4x4(q, at, q_stride, keys, k0 + on, k1 + on, k2 + on, k3 + on, D, scores, to, S)
+        p += together
+
+    scale = splat(room.x, 1.0 / np.sqrt(D))
+    lowest = splat(room.x, -np.inf)
+    for head in range(heads):
+        for r in range(rows):
+            at, count = (head * rows + r) * S, position + r + 1
+            mine = (count + LANES - 1) // LANES
+            end = at + (mine - 1) * LANES
+            store(scores, end, keep_first(load(scores, end), count - (mine - 1) * LANES, lowest))
+            top = lowest
+            for i in range(at, at + mine * LANES, LANES):
+                top = larger(top, load(scores, i))
+            most, sums = splat(room.x, highest(top)), splat(room.x, 0.0)
+            for i in range(at, at + mine * LANES, LANES):
+                e = exp(multiply(subtract(load(scores, i), most), scale))
+                store(scores, i, e)
+                sums = add(sums, e)
+            room.inverses[head * rows + r] = 1.0 / np.float64(total(sums))
+
+    chains[: heads * rows * 2 * Dv] = 0
+    full = (position + 1) // LANES  # pages that the first row sees whole, and so do the others
+    for p in range(pages):
+        v_page = tables[slot, p] * sizes.value_page + (layer * H + first_head) * LANES * Dv
+        for head in range(heads):
+            for j in range(0, Dv, 2 * LANES):
+                v = v_page + head * LANES * Dv + j
+                at, to = head * rows * S + p * LANES, head * rows * 2 * Dv + j
+                wide = j + LANES < Dv
+                if p < full and rows > 1:
+                    if wide:
+                        _values_4x2(scores, at, S, values, v, Dv, LANES, chains, to)
+                    else:
+                        _values_4x1(scores, at, S, values, v, Dv, LANES, chains, to)
+                else:
+                    for r in range(rows):
+                        count = max(0, min(LANES, position + r + 1 - p * LANES))
+                        if wide:
+                            _values_1x2(scores, at + r * S, 0, values, v, Dv, count, chains, to + r * 2 * Dv)
+                        else:
+                            _values_1x1(scores, at + r * S, 0, values, v, Dv, count, chains, to + r * 2 * Dv)
+    for head in range(heads):
+        for r in range(rows):
+            inverse = splat(room.x, room.inverses[head * rows + r])
+            at, to = (head * rows + r) * 2 * Dv, y_at + r * y_stride + (first_head + head) * D
+            for j in range(0, Dv, LANES):
+                store(room.attended, to + j, multiply(add(load(chains, at + j), load(chains, at + Dv + j)), inverse))
 
 
 @njit(nogil=True, cache=True)
