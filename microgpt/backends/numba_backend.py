@@ -45,7 +45,7 @@ class NumbaBackend:
     """GPT on the CPU. Weights are packed once; the KV cache is pages of 16 positions.
 
     dtype: float32; float64 for parity; float16, bfloat16 or int8 for weights kept that way and computed with in
-    float32. With float32 a checkpoint stored in 16 bits is kept in them, which changes no bit of any result.
+    float32; int8 also keeps K and V in float16. With float32 a checkpoint stored in 16 bits is kept in them, which changes no bit of any result.
     num_threads: the team, this thread included; None: as many as the process may run on.
     """
 
@@ -63,16 +63,17 @@ class NumbaBackend:
         self.config = config = checkpoint.config
         self.dtype = dtype
         number = np.dtype(np.float64 if dtype == "float64" else np.float32)
+        kept = np.dtype(np.int16) if dtype == "int8" else number  # int16: the bits of float16
         self.num_slots = max_slots
-        self.num_pages = page_count(config, number.itemsize, max_slots, kv_bytes)
+        self.num_pages = page_count(config, kept.itemsize, max_slots, kv_bytes)
         self.num_threads = min(num_threads or _num_cores(), kernel.MAX_TEAM)
         self._rng = REFERENCE_RNG if rng == "reference" else DEFAULT_RNG
         self._sizes = _sizes(config)
         self._weights = _weights(config, checkpoint.tensors, dtype)
         self._uses_columns = sum(array.nbytes for array in self._weights[2:7]) >= _COLUMN_BYTES
         self._cache = Cache(
-            np.zeros(self.num_pages * self._sizes.key_page, number),
-            np.zeros(self.num_pages * self._sizes.value_page, number),
+            np.zeros(self.num_pages * self._sizes.key_page, kept),
+            np.zeros(self.num_pages * self._sizes.value_page, kept),
             np.zeros((max_slots, pages_for(config.block_size)), np.int32),
         )
         self._slots = _new_slots(config, max_slots)

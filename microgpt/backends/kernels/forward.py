@@ -20,6 +20,7 @@ from microgpt.backends.kernels.lanes import (
     larger,
     load,
     multiply,
+    put,
     splat,
     store,
     subtract,
@@ -75,7 +76,8 @@ class Cache(NamedTuple):
     """The KV cache in pages of 16 positions.
 
     keys: (pages, layers, heads, head_dim, 16), flat: positions are the lanes of a score. values: (pages, layers, heads,
-    16, value_stride), flat: dimensions are the lanes of an output. tables: (slots, pages a sequence) int32.
+    16, value_stride), flat: dimensions are the lanes of an output. Both float32 or float64, or int16 for the bits of
+    float16. tables: (slots, pages a sequence) int32.
     """
 
     keys: np.ndarray
@@ -134,8 +136,8 @@ def write_kv(sizes, cache, slot, position, layer, qkv, at, first_head, last_head
         v = page * sizes.value_page + ((layer * sizes.n_head + head) * LANES + place) * sizes.value_stride
         source = at + C + head * D
         for d in range(D):
-            cache.keys[k + d * LANES] = qkv[source + d]
-            cache.values[v + d] = qkv[source + C + d]
+            put(cache.keys, k + d * LANES, qkv[source + d])
+            put(cache.values, v + d, qkv[source + C + d])
 
 
 @njit(nogil=True, cache=True)

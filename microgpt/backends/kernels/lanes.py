@@ -113,6 +113,21 @@ def store(typingctx: Any, array: Any, offset: Any, lanes: Any) -> Any:
     return types.void(array, types.intp, lanes), codegen
 
 
+@intrinsic
+def put(typingctx: Any, array: Any, index: Any, number: Any) -> Any:
+    """array[index] = number, rounded to float16 where the array is int16 and holds its bits."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value = context.cast(builder, args[2], signature.args[2], types.float32 if narrow else array.dtype)
+        if narrow:
+            value = builder.bitcast(builder.fptrunc(value, ir.HalfType()), _I16)
+        builder.store(value, element_pointer(context, builder, signature.args[0], args[0], args[1]))
+        return context.get_dummy_value()
+
+    narrow = array.dtype == types.int16
+    return types.void(array, types.intp, number), codegen
+
+
 def prefetch_line(builder: ir.IRBuilder, pointer: ir.Value) -> None:
     """Ask for the cache line at an address to come into the core's second-level cache."""
     address = builder.bitcast(pointer, _I8.as_pointer())
