@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from microgpt.errors import MicrogptError
 from microgpt.params import SamplingParams
@@ -16,10 +17,9 @@ class FinishReason(StrEnum):
     CANCELLED = "cancelled"
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """Token counts. completion_tokens counts every sampled token, a final stop token included; num_cached, the prompt
-    tokens whose K and V came from the prefix cache."""
+    tokens whose K and V came from the prefix cache or from the sample before."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -28,7 +28,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """One sequence to continue.
+    """A prompt to continue, num_samples times; sample i is drawn with seed + i (modulo 2^64).
 
     id: unique among live requests. prompt_ids: at least one id of the vocabulary, at most block_size of them.
     special_text: what special tokens look like in the answer's text (id -> text); absent ones are invisible.
@@ -38,36 +38,37 @@ class GenerationRequest:
     prompt_ids: tuple[int, ...]
     params: SamplingParams
     special_text: Mapping[int, str] = field(default_factory=dict)
+    num_samples: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class TokenEvent:
-    """New tokens of a running request (at least one), and the text that they complete.
+class TokenEvent(NamedTuple):
+    """New tokens of sample `index` of a request (at least one), and the text that they complete.
 
-    `text` may be empty while a UTF-8 character is incomplete. The texts of all events of a request, joined, are the
+    `text` may be empty while a UTF-8 character is incomplete. The texts of all events of a sample, joined, are the
     decoding of all its tokens.
     """
 
     request_id: str
     token_ids: tuple[int, ...]
     text: str
+    index: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """The terminal event of a request that ran to its end or was cancelled."""
+class Finished(NamedTuple):
+    """The terminal event of a sample that ran to its end or was cancelled."""
 
     request_id: str
     reason: FinishReason
     usage: Usage
+    index: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """The terminal event of a request that could not go on."""
+class Failed(NamedTuple):
+    """The terminal event of a sample that could not go on."""
 
     request_id: str
     error: MicrogptError
+    index: int = 0
 
 
 Event = TokenEvent | Finished | Failed

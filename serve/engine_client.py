@@ -36,7 +36,7 @@ class EngineState(StrEnum):
 
 @dataclass(slots=True)
 class Progress:
-    """What has come of sequence `index` of a generation since the last look; `end` with its last piece."""
+    """What has come of sample `index` of a generation since the last look; `end` with its last piece."""
 
     index: int
     text: str = ""
@@ -44,13 +44,19 @@ class Progress:
 
 
 class Generation:
-    """The sequences of one HTTP request in work. A context manager: leaving it cancels what still runs."""
+    """The samples of one HTTP request in work, numbered through all its engine requests. A context manager: leaving it
+    cancels what still runs."""
 
-    __slots__ = ("_client", "_error", "_fresh", "_live", "_waiter", "_whole", "num_tokens")
+    __slots__ = ("_client", "_error", "_first", "_fresh", "_ids", "_num_live", "_waiter", "_whole", "num_tokens")
 
-    def __init__(self, client: "EngineClient", ids: Sequence[str]):
+    def __init__(self, client: "EngineClient", requests: Sequence[GenerationRequest]):
         self._client = client
-        self._live = {request_id: index for index, request_id in enumerate(ids)}
+        self._ids = [request.id for request in requests]
+        self._num_live = 0
+        self._first: dict[str, int] = {}  # number of each request's first sample
+        for request in requests:
+            self._first[request.id] = self._num_live
+            self._num_live += request.num_samples
         self._fresh: dict[int, Progress] = {}
         self._error: MicrogptError | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -60,14 +66,14 @@ class Generation:
     @property
     def done(self) -> bool:
         """Whether everything has been read."""
-        return not self._live and not self._fresh
+        return not self._num_live and not self._fresh
 
     async def news(self, *, whole: bool = False) -> list[Progress]:
-        """Progress since the last call, once there is any; with `whole`, once every sequence has ended.
+        """Progress since the last call, once there is any; with `whole`, once every sample has ended.
 
-        Raises the error of a sequence that failed.
+        Raises the error of a sample that failed.
         """
-        while self._error is None and self._live and (whole or not self._fresh):
+        while self._error is None and self._num_live and (whole or not self._fresh):
             self._whole = whole
             self._waiter = asyncio.get_running_loop().create_future()
             try:
@@ -80,11 +86,12 @@ class Generation:
         return list(fresh.values())
 
     def _put(self, event: Event) -> None:
-        """Take an event of one of the sequences."""
-        index = self._live[event.request_id]
+        """Take an event of one of the samples."""
         if isinstance(event, Failed):
             self._error = event.error
+            self._num_live -= 1
         else:
+            index = self._first[event.request_id] + event.index
             progress = self._fresh.get(index)
             if progress is None:
                 progress = self._fresh[index] = Progress(index)
@@ -93,17 +100,15 @@ class Generation:
                 self.num_tokens += len(event.token_ids)
             else:
                 progress.end = event
-        if not isinstance(event, TokenEvent):
-            del self._live[event.request_id]
-        ready = self._error is not None or not self._live or not self._whole
+                self._num_live -= 1
+        ready = self._error is not None or not self._num_live or not self._whole
         if ready and self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def close(self) -> None:
         """Cancel what still runs; its KV memory is free a step later."""
-        if self._live:
-            self._client._forget(list(self._live))
-            self._live.clear()
+        self._client._forget(self._ids, cancel=self._num_live > 0)
+        self._num_live = 0
 
     def __enter__(self) -> "Generation":
         return self
@@ -117,7 +122,7 @@ class Generation:
 class EngineClient:
     """One engine thread, used from one event loop.
 
-    build: makes the engine, on the engine thread. max_queue: most sequences accepted and not finished.
+    build: makes the engine, on the engine thread. max_queue: most samples accepted and not finished.
     """
 
     def __init__(self, build: Callable[[], Engine], *, max_queue: int):
@@ -132,7 +137,7 @@ class EngineClient:
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._built: asyncio.Future[None] | None = None
-        self._generations: dict[str, Generation] = {}  # by id of each of its live sequences
+        self._generations: dict[str, Generation] = {}  # by id of each of its requests
 
     @property
     def engine(self) -> Engine | None:
@@ -141,7 +146,7 @@ class EngineClient:
 
     @property
     def in_flight(self) -> int:
-        """Sequences accepted and not finished."""
+        """Samples accepted and not finished."""
         return self._thread.in_flight
 
     def start(self) -> None:
@@ -166,15 +171,16 @@ class EngineClient:
             raise EngineFault("the engine has failed")
         self._thread.submit(requests)
         # No event can come before this: they are delivered by the loop, which is here now.
-        ids = [request.id for request in requests]
-        generation = Generation(self, ids)
-        self._generations.update(dict.fromkeys(ids, generation))
+        generation = Generation(self, requests)
+        for request in requests:
+            self._generations[request.id] = generation
         return generation
 
-    def _forget(self, ids: Sequence[str]) -> None:
+    def _forget(self, ids: Sequence[str], cancel: bool) -> None:
         for request_id in ids:
             self._generations.pop(request_id, None)
-        self._thread.cancel(ids)
+        if cancel:
+            self._thread.cancel(ids)
 
     def _on_loop(self, callback: Callable[..., None], *args: Any) -> None:
         """Run `callback` on the event loop; called on the engine thread."""
@@ -192,11 +198,8 @@ class EngineClient:
     def _deliver(self, events: list[Event]) -> None:
         for event in events:
             generation = self._generations.get(event.request_id)
-            if generation is None:
-                continue  # cancelled: its reader has gone
-            if not isinstance(event, TokenEvent):
-                del self._generations[event.request_id]
-            generation._put(event)
+            if generation is not None:  # else it was cancelled: its reader has gone
+                generation._put(event)
 
     def _fault(self, error: BaseException) -> None:
         assert self._built is not None

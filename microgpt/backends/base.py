@@ -43,10 +43,14 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """What came of one Feed: sampled ids in order (the last one not yet in the KV cache), or what went wrong."""
+    """What came of one Feed: sampled ids in order (the last one not yet in the KV cache), or what went wrong.
+
+    ends: where samples ended that another one followed, as counts of token_ids.
+    """
 
     token_ids: tuple[int, ...]
     error: NumericalError | None = None
+    ends: tuple[int, ...] = ()
 
 
 class Backend(Protocol):
@@ -62,9 +66,25 @@ class Backend(Protocol):
     def num_slots(self) -> int: ...
     @property
     def num_pages(self) -> int: ...
+    @property
+    def repeats(self) -> bool:
+        """Whether a slot may take several samples of a prompt, one after another."""
+        ...
 
-    def open(self, slot: int, params: SamplingParams, limit: int, pages: Sequence[int]) -> None:
+    def open(
+        self,
+        slot: int,
+        params: SamplingParams,
+        limit: int,
+        pages: Sequence[int],
+        prompt_ids: Sequence[int] = (),
+        samples: range = range(1),
+    ) -> None:
         """Give a slot to a new sequence that may sample up to `limit` tokens in all.
+
+        samples: which ones of a request, by index; sample i is drawn with params.seed + i. After each but the last
+        comes the next: the last token of prompt_ids is fed again, and what follows it. Where no more than one comes,
+        prompt_ids may be left out.
 
         pages: its page table, complete: one for every position it may reach, [0, num_prompt + limit - 1), as the last
         token sampled is never fed. Sequences may share pages of positions that are computed already; a backend writes

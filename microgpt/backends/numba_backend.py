@@ -45,11 +45,13 @@ class NumbaBackend:
     """GPT on the CPU. Weights are packed once; the KV cache is pages of 16 positions.
 
     dtype: float32; float64 for parity; float16, bfloat16 or int8 for weights kept that way and computed with in
-    float32; int8 also keeps K and V in float16. With float32 a checkpoint stored in 16 bits is kept in them, which changes no bit of any result.
+    float32; int8 also keeps K and V in float16. With float32 a checkpoint stored in 16 bits is kept in them, which
+    changes no bit of any result.
     num_threads: the team, this thread included; None: as many as the process may run on.
     """
 
     device = "cpu"
+    repeats = True
 
     def __init__(
         self,
@@ -110,14 +112,27 @@ class NumbaBackend:
         if self._team is not None:
             self._team.stop()
 
-    def open(self, slot: int, params: SamplingParams, limit: int, pages: Sequence[int]) -> None:
+    def open(
+        self,
+        slot: int,
+        params: SamplingParams,
+        limit: int,
+        pages: Sequence[int],
+        prompt_ids: Sequence[int] = (),
+        samples: range = range(1),
+    ) -> None:
         slots = self._slots
         slots.limits[slot], slots.num_sampled[slot] = limit, 0
         slots.min_tokens[slot] = params.min_tokens
         slots.top_k[slot] = min(params.top_k, self.config.vocab_size)
         slots.temperatures[slot], slots.top_p[slot] = params.temperature, params.top_p
         slots.rng[slot] = self._rng
-        slots.seeds[slot] = (params.seed or 1) if self._rng == REFERENCE_RNG else counter_start(params.seed)
+        seed = (params.seed + samples.start) % 2**64
+        slots.seeds[slot] = (seed or 1) if self._rng == REFERENCE_RNG else counter_start(seed)
+        slots.samples_left[slot] = len(samples) - 1
+        if len(samples) > 1:
+            slots.next_seeds[slot] = (seed + 1) % 2**64
+            slots.last_tokens[slot], slots.last_positions[slot] = prompt_ids[-1], len(prompt_ids) - 1
         marks, banned = slots.marks[slot], slots.banned[slot]
         marks[banned[: slots.num_banned[slot]]] = 0
         marks[list(params.suppress_token_ids)] |= SUPPRESSED
@@ -164,11 +179,7 @@ class NumbaBackend:
         kernel.run(self._common, self._own, 0, team, 0, self._byte)
         counts, failed = state.num_sampled[: len(feeds)].tolist(), state.failed[: len(feeds)].tolist()
         return [
-            Burst(
-                tuple(state.sampled[i, :count].tolist()),
-                NumericalError("the model produced numbers that are not finite") if bad else None,
-            )
-            for i, (count, bad) in enumerate(zip(counts, failed, strict=True))
+            _result(state.sampled[i, :count], bad) for i, (count, bad) in enumerate(zip(counts, failed, strict=True))
         ]
 
 
@@ -213,6 +224,18 @@ class _Team:
         for thread, (_, write) in enumerate(self._pipes, 1):
             if kernel.is_asleep(self._control, thread):
                 os.write(write, b"x")
+
+
+def _result(sampled: np.ndarray, has_failed: int) -> Burst:
+    """What `sampled` means, where ~id is the end of a sample that another one follows."""
+    token_ids = sampled.tolist()
+    ends = []
+    if token_ids and min(token_ids) < 0:
+        ends = [i + 1 for i, token in enumerate(token_ids) if token < 0]
+        for end in ends:
+            token_ids[end - 1] = ~token_ids[end - 1]
+    error = NumericalError("the model produced numbers that are not finite") if has_failed else None
+    return Burst(tuple(token_ids), error, tuple(ends))
 
 
 def _num_cores() -> int:
@@ -278,7 +301,8 @@ def _new_slots(config: ModelConfig, n: int) -> Slots:
         limits=_whole(n), num_sampled=_whole(n), min_tokens=_whole(n), top_k=_whole(n), temperatures=np.zeros(n),
         top_p=np.zeros(n), seeds=np.zeros(n, np.uint64), rng=_whole(n),
         marks=np.zeros((n, config.vocab_size), np.uint8),
-        banned=np.zeros((n, config.vocab_size), np.int32), num_banned=_whole(n),
+        banned=np.zeros((n, config.vocab_size), np.int32), num_banned=_whole(n), samples_left=_whole(n),
+        next_seeds=np.zeros(n, np.uint64), last_tokens=_whole(n), last_positions=_whole(n),
     )  # fmt: skip
 
 

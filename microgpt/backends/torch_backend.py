@@ -62,6 +62,8 @@ class TorchBackend:
     Only places of positions that a sequence has computed are ever read, so pages need no wiping between owners.
     """
 
+    repeats = False
+
     def __init__(self, checkpoint: Checkpoint, device: str, dtype: str, rng: str, max_slots: int, kv_bytes: int):
         self.config = config = checkpoint.config
         self.device = _pick_device(device)
@@ -81,8 +83,17 @@ class TorchBackend:
         self._places = torch.zeros((max_slots, width), dtype=torch.long, device=self.device)
         self._slots: dict[int, _Slot] = {}
 
-    def open(self, slot: int, params: SamplingParams, limit: int, pages: Sequence[int]) -> None:
-        self._slots[slot] = _Slot(params, self._new_generator(params.seed), limit)
+    def open(
+        self,
+        slot: int,
+        params: SamplingParams,
+        limit: int,
+        pages: Sequence[int],
+        prompt_ids: Sequence[int] = (),
+        samples: range = range(1),
+    ) -> None:
+        assert len(samples) == 1
+        self._slots[slot] = _Slot(params, self._new_generator((params.seed + samples.start) % 2**64), limit)
         places = torch.tensor(pages)[:, None] * PAGE_TOKENS + torch.arange(PAGE_TOKENS)  # (pages, 16)
         self._places[slot, : places.numel()] = places.flatten()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from microgpt.cli.sampling_options import add_sampling_options, sampling_knobs
 from microgpt.errors import InvalidRequest
-from microgpt.params import MAX_SEED, SamplingParams
+from microgpt.params import SamplingParams
 from microgpt.request import Failed, Finished, GenerationRequest
 from microgpt.text_stream import WHITE_SPACE
 
@@ -46,9 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"not in the model's vocabulary, and skipped: {' '.join(unknown)}", file=sys.stderr)
     prompt = (tokenizer.bos, *tokenizer.encode(arguments.prompt))
     special_text = {tokenizer.chat.end_turn: "\n"} if tokenizer.chat else {}
-    for i in range(arguments.num_samples):
-        own = knobs | {"seed": (arguments.seed + i) % (MAX_SEED + 1), "stop_token_ids": (tokenizer.bos,)}
-        engine.add(GenerationRequest(str(i), prompt, SamplingParams(**own), special_text))
+    params = SamplingParams(**knobs, stop_token_ids=(tokenizer.bos,))
+    engine.add(GenerationRequest("samples", prompt, params, special_text, arguments.num_samples))
     _print_in_order(engine, arguments.num_samples, arguments.prompt)
     return 0
 
@@ -63,9 +62,9 @@ def _print_in_order(engine: "Engine", num_samples: int, prompt: str) -> None:
             if isinstance(event, Failed):
                 raise event.error
             if isinstance(event, Finished):
-                complete[int(event.request_id)] = True
+                complete[event.index] = True
             else:
-                texts[int(event.request_id)] += event.text
+                texts[event.index] += event.text
         while printed < num_samples and complete[printed]:
             text = texts[printed].strip(WHITE_SPACE)
             # Samples of several lines are told apart by an empty one.

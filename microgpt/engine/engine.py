@@ -4,13 +4,13 @@ import heapq
 from collections import deque
 from dataclasses import dataclass
 
-from microgpt.backends import PAGE_TOKENS, Backend, pages_for
+from microgpt.backends import PAGE_TOKENS, Backend, Burst, pages_for
 from microgpt.engine.kv_memory import KVMemory
 from microgpt.engine.prefix_cache import PrefixCache
-from microgpt.engine.scheduler import BURST_TIME_S, plan
-from microgpt.engine.sequence import Sequence
+from microgpt.engine.scheduler import BURST_TIME_S, plan, samples_for_slot
+from microgpt.engine.sequence import Job, Sequence
 from microgpt.errors import InvalidRequest
-from microgpt.request import Event, Failed, Finished, FinishReason, GenerationRequest, TokenEvent
+from microgpt.request import Event, Failed, Finished, FinishReason, GenerationRequest, TokenEvent, Usage
 from microgpt.text_stream import TextStream
 from microgpt.tokenizers import Tokenizer
 
@@ -39,7 +39,7 @@ class Stats:
 class Engine:
     """Continuous batching: add and cancel requests at any time, call `step` while `has_work`.
 
-    Requests get slots and KV memory first come, first served. Each ends in exactly one Finished or Failed event.
+    Requests get slots and KV memory first come, first served. Each sample ends in exactly one Finished or Failed event.
     prefix_cache: whether K and V of finished prompts and answers are kept for requests that begin alike.
     """
 
@@ -47,10 +47,10 @@ class Engine:
         self.backend = backend
         self.tokenizer = tokenizer
         self.config = backend.config
-        self._waiting: deque[Sequence] = deque()
-        self._running: dict[str, Sequence] = {}  # in order of admission
+        self._waiting: deque[Job] = deque()  # with samples that have no slot yet
+        self._running: dict[int, Sequence] = {}  # by slot, in order of admission
         self._cancelled: list[Event] = []
-        self._live: dict[str, Sequence] = {}
+        self._live: dict[str, Job] = {}
         self._free_slots = list(range(backend.num_slots))  # a heap: low slots first keeps them together in memory
         self._memory = KVMemory(backend.num_pages)
         self._prefixes = PrefixCache(self._memory)
@@ -68,7 +68,7 @@ class Engine:
         memory = self._memory
         return Stats(
             running=len(self._running),
-            waiting=len(self._waiting),
+            waiting=sum(job.num_waiting for job in self._waiting),
             free_slots=len(self._free_slots),
             num_slots=self.backend.num_slots,
             free_pages=memory.free_pages,
@@ -88,6 +88,8 @@ class Engine:
         config, params = self.config, request.params
         if not 1 <= len(request.prompt_ids) <= config.block_size:
             raise InvalidRequest(f"prompt length must be in [1, {config.block_size}], got {len(request.prompt_ids)}")
+        if request.num_samples < 1:
+            raise InvalidRequest(f"num_samples must be >= 1, got {request.num_samples}")
         for name, ids in (
             ("prompt_ids", request.prompt_ids),
             ("stop_token_ids", params.stop_token_ids),
@@ -108,25 +110,33 @@ class Engine:
         num_prompt = len(request.prompt_ids)
         room = self.room(num_prompt)
         limit = min(room, request.params.max_tokens or room)
-        sequence = Sequence(
+        job = Job(
             request,
             limit,
-            TextStream(self.tokenizer, request.special_text),
             num_pages=pages_for(num_prompt + limit - 1),  # the last token sampled needs no position
             most_shared=min(self._most_kept, (num_prompt - 1) // PAGE_TOKENS),  # the last one fed gives logits
         )
-        self._live[request.id] = sequence
-        self._waiting.append(sequence)
+        self._live[request.id] = job
+        self._waiting.append(job)
 
     def cancel(self, request_id: str) -> None:
-        """End a request now; its Finished event comes from the next `step`. An id that is not live is ignored."""
-        sequence = self._live.get(request_id)
-        if sequence is None:
+        """End what is left of a request now; Finished events come from the next `step`. An id that is not live is
+        ignored."""
+        job = self._live.get(request_id)
+        if job is None:
             return
-        if sequence.slot is None:
-            self._waiting.remove(sequence)
-        self._release(sequence)
-        self._cancelled.append(Finished(request_id, FinishReason.CANCELLED, sequence.usage))
+        if job.num_waiting:
+            self._waiting.remove(job)
+        nothing = Usage(len(job.request.prompt_ids), 0, 0)
+        ended = dict.fromkeys(range(job.next_sample, job.request.num_samples), nothing)
+        for sequence in [sequence for sequence in self._running.values() if sequence.job is job]:
+            ended |= dict.fromkeys(sequence.samples[1:], nothing)
+            ended[sequence.samples.start] = sequence.usage
+            self._release(sequence)
+        del self._live[request_id]
+        self._cancelled += [
+            Finished(request_id, FinishReason.CANCELLED, usage, index) for index, usage in sorted(ended.items())
+        ]
 
     def step(self) -> list[Event]:
         """Admit, run one burst, and return what happened; in order for each request."""
@@ -139,12 +149,14 @@ class Engine:
             max_steps = 1
         bursts = self.backend.burst(feeds, max_steps, BURST_TIME_S)
         for sequence, feed, burst in zip(sequences, feeds, bursts, strict=True):
-            sequence.num_computed += len(feed.token_ids) + max(0, len(burst.token_ids) - 1)
+            sequence.num_computed += len(feed.token_ids)
             if burst.error is not None:
                 self._release(sequence, is_sound=False)
-                events.append(Failed(sequence.request.id, burst.error))
+                for index in sequence.samples:
+                    events.append(Failed(sequence.request.id, burst.error, index))
+                self._end(sequence.job, len(sequence.samples))
             elif burst.token_ids:
-                events += self._take(sequence, burst.token_ids)
+                self._take(sequence, burst, events)
         return events
 
     def _admit(self) -> bool:
@@ -154,47 +166,65 @@ class Engine:
         then compute it once.
         """
         while self._waiting and self._free_slots:
-            sequence = self._waiting[0]
+            job = self._waiting[0]
             shared: list[int] = []
-            if sequence.most_shared:
-                shared = self._prefixes.match(sequence.request.prompt_ids, sequence.most_shared)
-                if len(shared) < sequence.most_shared and self._is_being_computed(sequence, len(shared) + 1):
+            if job.most_shared:
+                shared = self._prefixes.match(job.request.prompt_ids, job.most_shared)
+                if len(shared) < job.most_shared and self._is_being_computed(job, len(shared) + 1):
                     return True
-            count = sequence.num_pages - len(shared)
+            count = job.num_pages - len(shared)
             if count > self._memory.available_beside(shared):
                 return False
-            self._waiting.popleft()
-            self._open(sequence, shared, count)
+            self._open(job, shared, count)
+            if not job.num_waiting:
+                self._waiting.popleft()
         return False
 
-    def _is_being_computed(self, sequence: Sequence, num_pages: int) -> bool:
-        """Whether a running prompt will soon let a waiting sequence share its first `num_pages` pages. A prompt that
+    def _is_being_computed(self, job: Job, num_pages: int) -> bool:
+        """Whether a running prompt will soon let a waiting job share its first `num_pages` pages. A prompt that
         is being computed waits for nothing, so waiting for it ends."""
         end = num_pages * PAGE_TOKENS
-        beginning = sequence.request.prompt_ids[:end]
+        beginning = job.request.prompt_ids[:end]
         return any(
             other.is_prefilling and other.request.prompt_ids[:end] == beginning for other in self._running.values()
         )
 
-    def _open(self, sequence: Sequence, shared: list[int], count: int) -> None:
+    def _open(self, job: Job, shared: list[int], count: int) -> None:
         """Start a sequence on `shared` pages from the prefix cache and `count` pages of its own."""
         self._memory.hold(shared)
         self._prefixes.make_room(count)
-        sequence.slot = heapq.heappop(self._free_slots)
-        sequence.pages = shared + self._memory.take(count)
-        sequence.kept_pages = shared
-        sequence.num_cached = sequence.num_computed = len(shared) * PAGE_TOKENS
-        self._running[sequence.request.id] = sequence
+        request, first = job.request, job.next_sample
+        num_samples = 1
+        if self.backend.repeats and request.num_samples > 1:
+            num_samples = samples_for_slot(job.num_waiting, job.limit, len(self._free_slots))
+        job.next_sample += num_samples
+        sequence = Sequence(
+            job,
+            samples=range(first, job.next_sample),
+            slot=heapq.heappop(self._free_slots),
+            pages=shared + self._memory.take(count),
+            kept_pages=shared,
+            num_cached=len(shared) * PAGE_TOKENS,
+            text_stream=TextStream(self.tokenizer, request.special_text),
+        )
+        self._running[sequence.slot] = sequence
+        self._count_prompt(sequence)
+        self.backend.open(
+            sequence.slot, request.params, job.limit, sequence.pages, request.prompt_ids, sequence.samples
+        )
+
+    def _count_prompt(self, sequence: Sequence) -> None:
         self._prompt_tokens += sequence.num_prompt
-        self._cached_tokens += sequence.num_cached
-        self.backend.open(sequence.slot, sequence.request.params, sequence.limit, sequence.pages)
+        self._cached_tokens += sequence.num_reused
 
     def _keep(self, sequence: Sequence) -> None:
-        """Keep the pages that a sequence has filled, without what was sampled past its end."""
+        """Keep the pages that a sequence has filled, without what was sampled past its end, nor what a further sample
+        will replace."""
         num_kept = len(sequence.kept_pages)
         if num_kept == self._most_kept:
             return
-        num_full = min(self._most_kept, min(sequence.num_computed, sequence.num_tokens) // PAGE_TOKENS)
+        num_tokens = sequence.num_prompt if len(sequence.samples) > 1 else sequence.num_tokens
+        num_full = min(self._most_kept, min(sequence.num_computed, num_tokens) // PAGE_TOKENS)
         if num_full > num_kept:
             tokens = sequence.first_tokens(num_full * PAGE_TOKENS)
             kept_pages = self._prefixes.insert(tokens, sequence.pages[:num_full])
@@ -202,28 +232,58 @@ class Engine:
             self._memory.release(sequence.kept_pages)
             sequence.kept_pages = kept_pages
 
-    def _take(self, sequence: Sequence, token_ids: tuple[int, ...]) -> list[Event]:
-        """Append sampled tokens to a sequence; the events of that."""
-        request_id = sequence.request.id
+    def _take(self, sequence: Sequence, burst: Burst, events: list[Event]) -> None:
+        """Append what a burst sampled to a sequence; adds the events of that."""
+        job = sequence.job
+        token_ids, start = burst.token_ids, 0
+        for end in burst.ends:
+            if sequence.is_prefilling:  # other samples of the same prompt need not wait for the end of these
+                self._keep(sequence)
+            self._finish(sequence, token_ids[start:end], events)
+            sequence.begin_next(TextStream(self.tokenizer, job.request.special_text))
+            self._count_prompt(sequence)
+            start = end
+        if burst.ends:
+            token_ids = token_ids[start:]
+            sequence.num_computed += bool(token_ids)  # the prompt's last token was fed once more
+            self._end(job, len(burst.ends))
+        if not token_ids:
+            return
         completes_prompt = sequence.is_prefilling
+        sequence.num_computed += len(token_ids) - 1
         reason = sequence.append(token_ids)
         text = sequence.text_stream.push(token_ids)
+        index = sequence.samples.start
         if reason is None:
-            if completes_prompt:  # other samples of the same prompt need not wait for the end of this one
+            if completes_prompt:
                 self._keep(sequence)
-            return [TokenEvent(request_id, token_ids, text)]
+            events.append(TokenEvent(job.request.id, token_ids, text, index))
+            return
         self._release(sequence)
-        text += sequence.text_stream.flush()
-        return [TokenEvent(request_id, token_ids, text), Finished(request_id, reason, sequence.usage)]
+        events.append(TokenEvent(job.request.id, token_ids, text + sequence.text_stream.flush(), index))
+        events.append(Finished(job.request.id, reason, sequence.usage, index))
+        self._end(job, 1)
+
+    def _finish(self, sequence: Sequence, token_ids: tuple[int, ...], events: list[Event]) -> None:
+        """End the sample that a sequence is making, whose last tokens are token_ids; another one follows."""
+        request_id, index = sequence.request.id, sequence.samples.start
+        reason = sequence.append(token_ids)
+        assert reason is not None
+        text = sequence.text_stream.push(token_ids) + sequence.text_stream.flush()
+        events.append(TokenEvent(request_id, token_ids, text, index))
+        events.append(Finished(request_id, reason, sequence.usage, index))
+
+    def _end(self, job: Job, num_samples: int) -> None:
+        """Note that samples of a job have ended."""
+        job.num_left -= num_samples
+        if not job.num_left:
+            del self._live[job.request.id]
 
     def _release(self, sequence: Sequence, is_sound: bool = True) -> None:
-        """Forget a sequence, free its slot, and its pages but for what is worth keeping."""
-        del self._live[sequence.request.id]
-        if sequence.slot is not None:
-            del self._running[sequence.request.id]
-            heapq.heappush(self._free_slots, sequence.slot)
-            sequence.slot = None
-            if is_sound:
-                self._keep(sequence)
-            self._memory.release(sequence.pages[sequence.num_cached // PAGE_TOKENS :])
-            self._memory.release(sequence.kept_pages)
+        """Free a sequence's slot, and its pages but for what is worth keeping."""
+        del self._running[sequence.slot]
+        heapq.heappush(self._free_slots, sequence.slot)
+        if is_sound:
+            self._keep(sequence)
+        self._memory.release(sequence.pages[sequence.num_cached // PAGE_TOKENS :])
+        self._memory.release(sequence.kept_pages)

@@ -8,6 +8,10 @@ from microgpt.engine.sequence import Sequence
 PREFILL_TOKENS = 512  # prompt tokens per step, over all sequences: bounds how long a step makes streams wait
 BURST_TIME_S = 0.004  # then arrivals and cancellations are looked at, and streams get their tokens
 BURST_STEPS = 256
+# Tokens up to which samples of one prompt share a slot, one after another: a trip through the engine for each costs
+# more than tiny models take for some hundred tokens.
+SLOT_TOKENS = 512
+SLOTS_PER_JOB = 16  # that short samples are spread over, for the threads and for rows to share weights
 
 
 def plan(running: Iterable[Sequence]) -> tuple[list[Sequence], list[Feed], int]:
@@ -21,8 +25,6 @@ def plan(running: Iterable[Sequence]) -> tuple[list[Sequence], list[Feed], int]:
     feeds: list[Feed] = []
     budget, max_steps = PREFILL_TOKENS, BURST_STEPS
     for sequence in running:
-        if sequence.slot is None:
-            continue
         tokens = sequence.next_tokens(budget)
         if not tokens:  # prefilling, and the budget is spent
             max_steps = 1
@@ -35,3 +37,9 @@ def plan(running: Iterable[Sequence]) -> tuple[list[Sequence], list[Feed], int]:
         sequences.append(sequence)
         feeds.append(Feed(sequence.slot, tokens, sequence.num_computed, completes))
     return sequences, feeds, max_steps
+
+
+def samples_for_slot(num_waiting: int, limit: int, free_slots: int) -> int:
+    """How many samples the next slot takes, of num_waiting that may have `limit` tokens each."""
+    spread = -(-num_waiting // min(free_slots, SLOTS_PER_JOB))
+    return max(1, min(spread, SLOT_TOKENS // limit))

@@ -1,4 +1,4 @@
-"""Sequence: a request that is being worked on."""
+"""Job: a request that is being worked on. Sequence: what one slot makes of it."""
 
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
@@ -7,31 +7,62 @@ from microgpt.request import FinishReason, GenerationRequest, Usage
 from microgpt.text_stream import TextStream
 
 
-@dataclass(slots=True)
-class Sequence:
-    """The state of one request in the engine.
+@dataclass(slots=True, eq=False)
+class Job:
+    """A request in the engine.
 
-    limit: most tokens to sample. num_pages: for every position that it may reach. most_shared: of how many of these the
-    prefix cache may have K and V already. slot: None while it waits. num_computed: how many of its tokens are in KV
-    memory, or more where a burst sampled past the end. pages: its page table. num_cached: how many tokens the prefix
-    cache had when it was admitted. kept_pages: the pages of the prefix cache that it holds; they have its first tokens.
+    limit: most tokens of a sample. num_pages: for every position that a sample may reach. most_shared: of how many of
+    these the prefix cache may have K and V already. next_sample: the first one that no sequence has taken. num_left:
+    samples that have not ended.
     """
 
     request: GenerationRequest
     limit: int
-    text_stream: TextStream
     num_pages: int
     most_shared: int
-    slot: int | None = None
-    num_computed: int = 0
-    pages: SequenceOf[int] = ()
-    num_cached: int = 0
-    kept_pages: SequenceOf[int] = ()
+    next_sample: int = 0
+    num_left: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.num_left = self.request.num_samples
+
+    @property
+    def num_waiting(self) -> int:
+        """Samples that no sequence has taken."""
+        return self.request.num_samples - self.next_sample
+
+
+@dataclass(slots=True, eq=False)
+class Sequence:
+    """Samples of a job that one slot makes, one after another on the same pages.
+
+    samples: which ones are left, the one being made included. num_computed: how many of its tokens are in KV memory, or
+    more where a burst sampled past the end. pages: its page table. num_cached: how many tokens the prefix cache had
+    when it was admitted. kept_pages: the pages of the prefix cache that it holds; they have its first tokens.
+    output_ids, text_stream: of the sample being made.
+    """
+
+    job: Job
+    samples: range
+    slot: int
+    pages: SequenceOf[int]
+    kept_pages: SequenceOf[int]
+    num_cached: int
+    text_stream: TextStream
+    num_computed: int = field(init=False)
+    num_reused: int = field(init=False)  # prompt tokens that the sample being made did not have to compute
     output_ids: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.num_computed = self.num_reused = self.num_cached
+
+    @property
+    def request(self) -> GenerationRequest:
+        return self.job.request
 
     @property
     def num_prompt(self) -> int:
-        return len(self.request.prompt_ids)
+        return len(self.job.request.prompt_ids)
 
     @property
     def is_prefilling(self) -> bool:
@@ -40,7 +71,8 @@ class Sequence:
 
     @property
     def usage(self) -> Usage:
-        return Usage(self.num_prompt, len(self.output_ids), self.num_cached)
+        """Of the sample being made."""
+        return Usage(self.num_prompt, len(self.output_ids), self.num_reused)
 
     @property
     def num_tokens(self) -> int:
@@ -59,8 +91,15 @@ class Sequence:
         return self.output_ids[-1:]
 
     def append(self, token_ids: SequenceOf[int]) -> FinishReason | None:
-        """Take sampled tokens; why the sequence is finished by them, or None."""
+        """Take sampled tokens; why the sample is finished by them, or None."""
         self.output_ids += token_ids
         if token_ids and token_ids[-1] in self.request.params.stop_token_ids:
             return FinishReason.STOP
-        return FinishReason.LENGTH if len(self.output_ids) >= self.limit else None
+        return FinishReason.LENGTH if len(self.output_ids) >= self.job.limit else None
+
+    def begin_next(self, text_stream: TextStream) -> None:
+        """Go on to the next sample: all of the prompt but its last token is there already."""
+        self.samples = self.samples[1:]
+        self.num_computed = self.num_reused = self.num_prompt - 1
+        self.output_ids = []
+        self.text_stream = text_stream

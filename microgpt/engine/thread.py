@@ -12,7 +12,7 @@ from microgpt.request import Event, Failed, GenerationRequest, TokenEvent
 class EngineThread:
     """Builds an engine on a thread of its own and keeps it stepping.
 
-    max_queue: most sequences accepted and not finished, running or waiting. on_ready: the engine is built; on_events:
+    max_queue: most samples accepted and not finished, running or waiting. on_ready: the engine is built; on_events:
     what happened in a step; on_fault: the engine could not be built, or broke. All three run on the engine thread and
     must neither block nor raise. After a fault or `stop`, every live request has had its Failed event.
     """
@@ -33,7 +33,8 @@ class EngineThread:
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._wake = threading.Condition()  # guards everything below
         self._commands: deque[GenerationRequest | str] = deque()  # a request to add, or an id to cancel
-        self._live: set[str] = set()
+        self._live: dict[str, set[int]] = {}  # samples that have not ended, by request
+        self._num_live = 0  # of them all
         self._refusal: str | None = "the engine is still loading"
         self._stopping = False
 
@@ -44,8 +45,8 @@ class EngineThread:
 
     @property
     def in_flight(self) -> int:
-        """Sequences accepted and not finished."""
-        return len(self._live)
+        """Samples accepted and not finished."""
+        return self._num_live
 
     def start(self) -> None:
         self._thread.start()
@@ -59,14 +60,16 @@ class EngineThread:
         with self._wake:
             if self._refusal is not None or self._engine is None:
                 raise EngineFault(self._refusal or "the engine is still loading")
-            ids = {request.id for request in requests}
-            if len(ids) < len(requests) or not self._live.isdisjoint(ids):
+            added = {request.id: set(range(request.num_samples)) for request in requests}
+            if len(added) < len(requests) or not self._live.keys().isdisjoint(added):
                 raise InvalidRequest("id must be unique among live requests")
             for request in requests:
                 self._engine.check(request)
-            if len(self._live) + len(requests) > self._max_queue:
-                raise Overloaded(f"queue is full: {len(self._live)} of {self._max_queue} sequences are in work")
-            self._live |= ids
+            num_added = sum(map(len, added.values()))
+            if self._num_live + num_added > self._max_queue:
+                raise Overloaded(f"queue is full: {self._num_live} of {self._max_queue} sequences are in work")
+            self._live |= added
+            self._num_live += num_added
             self._commands.extend(requests)
             self._wake.notify()
 
@@ -117,17 +120,22 @@ class EngineThread:
         return True
 
     def _publish(self, events: list[Event]) -> None:
-        ended = {event.request_id for event in events if not isinstance(event, TokenEvent)}
+        ended = [event for event in events if not isinstance(event, TokenEvent)]
         if ended:
             with self._wake:
-                self._live -= ended
+                self._num_live -= len(ended)
+                for event in ended:
+                    samples = self._live[event.request_id]
+                    samples.remove(event.index)
+                    if not samples:
+                        del self._live[event.request_id]
         self._on_events(events)
 
     def _fail_all(self, error: MicrogptError) -> None:
-        """Give every live request its terminal event, and refuse new ones from now on."""
+        """Give every live sample its terminal event, and refuse new ones from now on."""
         with self._wake:
             self._refusal = self._refusal or str(error)
-            live, self._live = self._live, set()
+            live, self._live, self._num_live = self._live, {}, 0
             self._commands.clear()
         if live:
-            self._on_events([Failed(request_id, error) for request_id in live])
+            self._on_events([Failed(request_id, error, i) for request_id, samples in live.items() for i in samples])

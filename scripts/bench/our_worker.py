@@ -80,8 +80,7 @@ class OurEngine:
                 self._add(self._shape.num_prompt, num_tokens * (i + 1) // wave)
             self._run(wave, wave, 0)
         else:
-            for _ in range(wave):
-                self._add(self._shape.num_prompt, self._shape.num_tokens)
+            self._add_many(wave)
         # Staggered, any moment is as good as another; else a window has to hold whole waves.
         return self._run(wave, 1 if self._staggered else wave, seconds)
 
@@ -112,8 +111,7 @@ class OurEngine:
                 return tokens, elapsed_s
             while owed >= at_a_time:
                 owed -= at_a_time
-                for _ in range(at_a_time):
-                    self._add(self._shape.num_prompt, self._shape.num_tokens)
+                self._add_many(at_a_time)
 
     def _step(self) -> tuple[int, int]:
         """(tokens sampled, sequences finished) in one step of the engine."""
@@ -128,15 +126,23 @@ class OurEngine:
                 raise event.error
         return tokens, finished
 
-    def _add(self, num_prompt: int, num_tokens: int) -> None:
+    def _add_many(self, count: int) -> None:
+        """Ask for `count` sequences: documents as the samples of one request."""
+        if self._shape.num_prompt == 1:
+            self._add(1, self._shape.num_tokens, count)
+        else:
+            for _ in range(count):
+                self._add(self._shape.num_prompt, self._shape.num_tokens)
+
+    def _add(self, num_prompt: int, num_tokens: int, num_samples: int = 1) -> None:
         """Ask for the continuation of random tokens, none of them shared with another prompt on purpose. One token
         (documents) is the last of the vocabulary, BOS, and only the seed differs."""
         vocab = self._shape.vocab_size
         prompt = [self._random.randrange(vocab) for _ in range(num_prompt)] if num_prompt > 1 else [vocab - 1]
         self._num_requests += 1
-        params = SamplingParams(max_tokens=max(1, num_tokens), temperature=TEMPERATURE, seed=self._num_requests)
+        params = SamplingParams(max_tokens=max(1, num_tokens), temperature=TEMPERATURE, seed=self._num_requests << 16)
         request_id = str(self._num_requests)
-        self._engine.add(GenerationRequest(request_id, tuple(prompt), params))
+        self._engine.add(GenerationRequest(request_id, tuple(prompt), params, num_samples=num_samples))
         self._live.add(request_id)
 
     def _cancel_all(self) -> None:

@@ -92,21 +92,14 @@ def prepare_generate(service: Service, body: bytes) -> Work:
     _check_bounds(asked, "top_k", "top_p")
     tokenizer, block_size = service.tokenizer, service.config.block_size
     special_text = {tokenizer.chat.end_turn: "\n"} if tokenizer.chat else {}
-    requests = [
-        GenerationRequest(
-            service.new_id(),
-            (tokenizer.bos,),
-            SamplingParams(
-                max_tokens=min(asked.max_tokens or block_size, block_size),
-                seed=(asked.seed + i) % 2**64,
-                stop_token_ids=(tokenizer.bos,),
-                **_filters(service, asked),
-            ),
-            special_text,
-        )
-        for i in range(num_samples)
-    ]
-    return Work(requests, GenerateRenderer(num_samples), asked.stream)
+    params = SamplingParams(
+        max_tokens=min(asked.max_tokens or block_size, block_size),
+        seed=asked.seed,
+        stop_token_ids=(tokenizer.bos,),
+        **_filters(service, asked),
+    )
+    request = GenerationRequest(service.new_id(), (tokenizer.bos,), params, special_text, num_samples)
+    return Work([request], GenerateRenderer(num_samples), asked.stream)
 
 
 def prepare_chat(service: Service, body: bytes) -> Work:

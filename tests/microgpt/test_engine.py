@@ -1,8 +1,10 @@
 """The engine: continuous batching, exactly one terminal event, the same answer alone and in a crowd."""
 
+import dataclasses
 import gc
 import random
 import tracemalloc
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -270,3 +272,88 @@ def test_numbers_that_are_not_finite_fail_one_sequence_and_spare_the_rest(make_m
     got, want = outputs(events), outputs(answers(checkpoint, with_poison=False))
     assert got == want
     assert all(np.isfinite(len(ids)) and len(ids) == 31 for ids in got.values())
+
+
+def samples_of(events: list[Event]) -> dict[tuple[str, int], list[int]]:
+    tokens: dict[tuple[str, int], list[int]] = {}
+    for event in events:
+        if isinstance(event, TokenEvent):
+            tokens.setdefault((event.request_id, event.index), []).extend(event.token_ids)
+    return tokens
+
+
+@pytest.mark.parametrize("backend", ["numba", "torch"])
+@pytest.mark.parametrize(("num_slots", "burst_steps"), [(1, 256), (3, 256), (3, 7), (40, 256)])
+def test_samples_of_a_request_are_what_separate_requests_with_their_seeds_give(
+    tiny_checkpoint: Checkpoint, backend: str, num_slots: int, burst_steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "BURST_STEPS", burst_steps)
+    rng = random.Random(num_slots)
+    engine = build_engine(tiny_checkpoint, dtype="float64", max_slots=num_slots, backend=backend)
+    for round_number in range(4):
+        requests = []
+        for i in range(3):
+            base = random_request(rng, tiny_checkpoint, f"{round_number}-{i}")
+            seed = rng.choice([2**64 - 2, rng.getrandbits(64)])
+            params = dataclasses.replace(base.params, seed=seed, max_tokens=rng.choice([1, 3, 20]))
+            requests.append(dataclasses.replace(base, params=params, num_samples=rng.choice([1, 2, 33])))
+        for request in requests:
+            engine.add(request)
+        events = drain(engine)
+        ends = Counter((event.request_id, event.index) for event in events if not isinstance(event, TokenEvent))
+        assert ends == Counter((r.id, i) for r in requests for i in range(r.num_samples))
+        together = samples_of(events)
+        texts = {(r.id, i): "" for r in requests for i in range(r.num_samples)}
+        for event in events:
+            if isinstance(event, TokenEvent):
+                texts[event.request_id, event.index] += event.text
+            elif isinstance(event, Finished):
+                tokens = together[event.request_id, event.index]
+                assert event.usage.completion_tokens == len(tokens)
+        for request in requests:
+            for i in range(request.num_samples):
+                params = dataclasses.replace(request.params, seed=(request.params.seed + i) % 2**64)
+                engine.add(dataclasses.replace(request, id="alone", params=params, num_samples=1))
+                alone = drain(engine)
+                assert together[request.id, i] == samples_of(alone)["alone", 0]
+                assert texts[request.id, i] == "".join(e.text for e in alone if isinstance(e, TokenEvent))
+
+
+def test_cancelling_a_request_ends_each_of_its_samples_once(tiny_checkpoint: Checkpoint) -> None:
+    engine = build_engine(tiny_checkpoint, max_slots=3)
+    bos = tiny_checkpoint.tokenizer.bos
+    params = SamplingParams(max_tokens=2, stop_token_ids=(bos,))
+    for when in (0, 1, 2):
+        engine.add(GenerationRequest("many", (bos,), params, num_samples=2000))
+        engine.add(GenerationRequest("other", (bos,), params))
+        events: list[Event] = []
+        for _ in range(when):
+            events += engine.step()
+        engine.cancel("many")
+        events += drain(engine)
+        ends = {event.index: event for event in events if isinstance(event, Finished) and event.request_id == "many"}
+        assert sum(isinstance(e, Finished) for e in events) == 2001
+        assert sorted(ends) == list(range(2000))
+        cancelled = [event for event in ends.values() if event.reason is FinishReason.CANCELLED]
+        assert len(cancelled) > 1000
+        tokens = samples_of(events)
+        assert all(event.usage.completion_tokens == len(tokens.get(("many", i), [])) for i, event in ends.items())
+        assert engine.stats.free_slots == 3
+
+
+def test_pages_that_the_next_sample_overwrites_are_not_kept_for_others(make_model: Callable[..., Path]) -> None:
+    checkpoint = load_checkpoint(make_model(block_size=64))
+    engine = build_engine(checkpoint, dtype="float64", max_slots=1)
+    fresh = build_engine(checkpoint, dtype="float64", max_slots=1, prefix_cache=False)
+    prompt = tuple(i % 5 for i in range(20))
+    params = SamplingParams(max_tokens=25, temperature=2)
+    engine.add(GenerationRequest("first", prompt, params, num_samples=8))
+    samples = samples_of(drain(engine))
+    for i in range(8):  # each sample's own continuation, from whatever the cache has of it
+        longer = (*prompt, *samples["first", i][:20])
+        answers = []
+        for each in (engine, fresh):
+            each.add(GenerationRequest("next", longer, SamplingParams(max_tokens=20, temperature=0)))
+            answers.append(samples_of(drain(each)))
+        assert answers[0] == answers[1]
+    assert engine.stats.cached_tokens > 0

@@ -140,7 +140,8 @@ def slots_for(params: SamplingParams, vocab: int, num_sampled: int, rng: int = D
     return Slots(
         np.array([9]), np.array([num_sampled]), np.array([params.min_tokens]), np.array([params.top_k]),
         np.array([params.temperature]), np.array([params.top_p]), np.array([seed], np.uint64), np.array([rng]), marks,
-        np.pad(banned, (0, vocab - len(banned)))[None], np.array([len(banned)]),
+        np.pad(banned, (0, vocab - len(banned)))[None], np.array([len(banned)]), np.array([0]),
+        np.zeros(1, np.uint64), np.array([0]), np.array([0]),
     )  # fmt: skip
 
 

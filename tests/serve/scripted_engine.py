@@ -60,7 +60,10 @@ class ScriptedEngine:
     def cancel(self, request_id: str) -> None:
         if live := self.live.pop(request_id, None):
             self.cancelled.append(request_id)
-            self._events.append(Finished(request_id, FinishReason.CANCELLED, Usage(1, live.sampled)))
+            self._events += [
+                Finished(request_id, FinishReason.CANCELLED, Usage(1, live.sampled), index)
+                for index in range(live.request.num_samples)
+            ]
 
     def step(self) -> list[Event]:
         time.sleep(self.step_s)
@@ -73,16 +76,18 @@ class ScriptedEngine:
         return events
 
     def _sample(self, request_id: str, live: _Live) -> list[Event]:
+        """A token for every sample of a request: they go in step."""
+        samples = range(live.request.num_samples)
         if self.failing is not None and live.sampled == 2:
             del self.live[request_id]
-            return [Failed(request_id, self.failing)]
+            return [Failed(request_id, self.failing, index) for index in samples]
         piece = self.pieces[live.sampled % len(self.pieces)]
         live.sampled += 1
-        events: list[Event] = [TokenEvent(request_id, (1,), piece)]
+        events: list[Event] = [TokenEvent(request_id, (1,), piece, index) for index in samples]
         if live.sampled >= (live.request.params.max_tokens or self.config.block_size):
             del self.live[request_id]
             usage = Usage(len(live.request.prompt_ids), live.sampled)
-            events.append(Finished(request_id, FinishReason.LENGTH, usage))
+            events += [Finished(request_id, FinishReason.LENGTH, usage, index) for index in samples]
         return events
 
 

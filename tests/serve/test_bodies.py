@@ -125,20 +125,19 @@ def test_fields_reach_the_engine(tiny_checkpoint: Checkpoint):
     chat = tiny_checkpoint.tokenizer.chat
     assert chat is not None
     bos = tiny_checkpoint.tokenizer.bos
-    assert [request.params.seed for request in engine.seen] == [U64 - 2, U64 - 1, 0]
-    for request in engine.seen:
-        params = request.params
-        assert (params.temperature, params.max_tokens, params.top_k, params.top_p) == (2.0, 5, 4, 0.5)
-        assert (request.prompt_ids, params.stop_token_ids) == ((bos,), (bos,))
-        assert request.special_text == {chat.end_turn: "\n"}
+    [request] = engine.seen
+    params = request.params
+    assert (request.num_samples, params.seed) == (3, U64 - 2)
+    assert (params.temperature, params.max_tokens, params.top_k, params.top_p) == (2.0, 5, 4, 0.5)
+    assert (request.prompt_ids, params.stop_token_ids) == ((bos,), (bos,))
+    assert request.special_text == {chat.end_turn: "\n"}
 
 
 def test_defaults_and_caps(tiny_checkpoint: Checkpoint):
     block_size = tiny_checkpoint.config.block_size
     _, engine = ask(tiny_checkpoint, GENERATE, {"num_samples": 1000, "max_tokens": U64 - 1, "top_k": 10**30})
-    assert len(engine.seen) == 50
-    assert {request.params.max_tokens for request in engine.seen} == {block_size}
-    assert {request.params.top_k for request in engine.seen} == {0}
+    [request] = engine.seen
+    assert (request.num_samples, request.params.max_tokens, request.params.top_k) == (50, block_size, 0)
     _, engine = ask(tiny_checkpoint, GENERATE, {})
     params = engine.seen[0].params
     assert (params.temperature, params.seed, params.max_tokens) == (0.5, 42, block_size)

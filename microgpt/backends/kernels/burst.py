@@ -26,7 +26,7 @@ from microgpt.backends.kernels.forward import (
     write_kv,
 )
 from microgpt.backends.kernels.matmul import ADD, PANEL, RELU, STORE, matmul
-from microgpt.backends.kernels.sample import STOP, SampleRoom, Slots, choose
+from microgpt.backends.kernels.sample import STOP, SampleRoom, Slots, begin_sample, choose
 from microgpt.backends.kernels.threads import atomic_load, atomic_store, barrier, full_fence, now_ns, read_byte
 
 # Rows a thread takes through the layers at a time: enough to use each weight often, few enough to cache.
@@ -47,8 +47,8 @@ class Feeds(NamedTuple):
 
     slots, counts (tokens), starts, samples: int64. tokens: (all tokens,) int64, in the feeds' order; positions and
     owners (feed of each token): the same. ends: int64, where each feed's tokens end among them. last: (feeds,
-    x_stride), the hidden state after each feed's last token. sampled: (feeds, most steps) int32. num_sampled, failed:
-    int64.
+    x_stride), the hidden state after each feed's last token. sampled: (feeds, most steps) int32, ~id where a sample
+    ends that another follows. num_sampled, failed: int64.
     """
 
     slots: np.ndarray
@@ -250,16 +250,26 @@ def _decode_columns(common, room, rows, thread, team):
 
 
 @njit(nogil=True, cache=True)
-def _take(slots, feeds, feed, token):
-    """Note a token sampled for a feed, or -1 for a failure; whether another may follow it."""
+def _take(slots, feeds, feed, token, position):
+    """Note a token sampled for a feed at `position`, or -1 for a failure.
+
+    Returns (token, position) of the row to feed next, or (-1, 0) where the feed is done. A sample that another one
+    follows ends with its last token noted as ~token; the next begins with the prompt's last token, fed once more.
+    """
     if token < 0:
         feeds.failed[feed] = 1
-        return False
-    slot = feeds.slots[feed]
-    feeds.sampled[feed, feeds.num_sampled[feed]] = token
-    feeds.num_sampled[feed] += 1
+        return -1, 0
+    slot, count = feeds.slots[feed], feeds.num_sampled[feed]
+    feeds.sampled[feed, count] = token
+    feeds.num_sampled[feed] = count + 1
     slots.num_sampled[slot] += 1
-    return not slots.marks[slot, token] & STOP and slots.num_sampled[slot] < slots.limits[slot]
+    if not slots.marks[slot, token] & STOP and slots.num_sampled[slot] < slots.limits[slot]:
+        return token, position
+    if slots.samples_left[slot] == 0:
+        return -1, 0
+    feeds.sampled[feed, count] = ~token
+    begin_sample(slots, slot)
+    return slots.last_tokens[slot], slots.last_positions[slot]
 
 
 @njit(nogil=True, cache=True)
@@ -291,7 +301,8 @@ def _sample(common, own, count):
             token = choose(
                 logits, r * Vs, sizes.vocab_size, panels * PANEL, slots, feeds.slots[feed], position, room
             )  # fmt: skip
-            if _take(slots, feeds, feed, token):
+            token, position = _take(slots, feeds, feed, token, position)
+            if token >= 0:
                 going.feeds[left], going.tokens[left], going.positions[left] = feed, token, position
                 left += 1
     return left
@@ -350,8 +361,9 @@ def _burst_columns(common, own, count, is_fed, thread, team):
         if thread == 0:
             left = 0
             for r in range(count):
-                feed, token, position = going.feeds[r], going.tokens[r], going.positions[r] + 1
-                if _take(slots, feeds, feed, token):
+                feed = going.feeds[r]
+                token, position = _take(slots, feeds, feed, going.tokens[r], going.positions[r] + 1)
+                if token >= 0:
                     going.feeds[left], going.tokens[left], going.positions[left] = feed, token, position
                     left += 1
             is_over = step + 1 == control[MAX_STEPS] or now_ns(own.clock) >= control[DEADLINE]

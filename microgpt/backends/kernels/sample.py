@@ -40,6 +40,8 @@ class Slots(NamedTuple):
     limits, num_sampled, min_tokens, top_k: int64. temperatures, top_p: float64. seeds: uint64, where the default
     generator starts or the reference generator is. rng: DEFAULT_RNG or REFERENCE_RNG. marks: (slots, vocab) uint8, bits
     for suppressed and stop ids. banned: (slots, most) int32, the ids with any mark; num_banned says how many.
+    samples_left: int64, how many samples follow the one being made; next_seeds: uint64, the next one's seed.
+    last_tokens, last_positions: int64, of the prompt.
     """
 
     limits: np.ndarray
@@ -53,6 +55,10 @@ class Slots(NamedTuple):
     marks: np.ndarray
     banned: np.ndarray
     num_banned: np.ndarray
+    samples_left: np.ndarray
+    next_seeds: np.ndarray
+    last_tokens: np.ndarray
+    last_positions: np.ndarray
 
 
 class SampleRoom(NamedTuple):
@@ -61,6 +67,14 @@ class SampleRoom(NamedTuple):
     sums: np.ndarray
     ids: np.ndarray
     copy: np.ndarray
+
+
+@njit(nogil=True, cache=True)
+def _mix(x):
+    """SplitMix64's finaliser; see microgpt.sampling.rng."""
+    x = (x ^ (x >> np.uint64(30))) * _MIX_1
+    x = (x ^ (x >> np.uint64(27))) * _MIX_2
+    return x ^ (x >> np.uint64(31))
 
 
 @njit(nogil=True, cache=True)
@@ -73,11 +87,20 @@ def uniform(slots, slot, position):
         state ^= state << np.uint64(17)
         slots.seeds[slot] = state
         return np.float64(state) / 2.0**64
-    x = state + np.uint64(position + 1) * _GOLDEN
-    x = (x ^ (x >> np.uint64(30))) * _MIX_1
-    x = (x ^ (x >> np.uint64(27))) * _MIX_2
-    x ^= x >> np.uint64(31)
-    return np.float64(x >> np.uint64(11)) * 2.0**-53
+    return np.float64(_mix(state + np.uint64(position + 1) * _GOLDEN) >> np.uint64(11)) * 2.0**-53
+
+
+@njit(nogil=True, cache=True)
+def begin_sample(slots, slot):
+    """Start the slot's next sample: its generator and its count of tokens."""
+    seed = slots.next_seeds[slot]
+    slots.next_seeds[slot] = seed + np.uint64(1)
+    if slots.rng[slot] == REFERENCE_RNG:
+        slots.seeds[slot] = seed if seed else np.uint64(1)
+    else:
+        slots.seeds[slot] = _mix(seed + _GOLDEN)
+    slots.num_sampled[slot] = 0
+    slots.samples_left[slot] -= 1
 
 
 @njit(nogil=True, cache=True)
