@@ -45,16 +45,16 @@ class HostGuard:
         """Not a coroutine function itself: a request that passes costs no frame more."""
         if scope["type"] != "http":
             return self.app(scope, receive, send)
-        host = b""
+        host = origin = None
         for name, value in scope["headers"]:
             if name == b"host":
                 host = value
                 if value not in self._known and not self._knows(value):
                     return self._refuse(send, "Host", value)
-        if scope["method"] not in _SAFE_METHODS:
-            for name, value in scope["headers"]:
-                if name == b"origin" and not self._admits(value, host):
-                    return self._refuse(send, "Origin", value)
+            elif name == b"origin":
+                origin = value
+        if origin is not None and scope["method"] not in _SAFE_METHODS and not self._admits(origin, host or b""):
+            return self._refuse(send, "Origin", origin)
         return self.app(scope, receive, send)
 
     def _knows(self, host: bytes) -> bool:

@@ -20,7 +20,7 @@ from serve.errors import error_body
 
 MAX_HEAD_BYTES = 64 * 1024  # request line and headers; a head is kept in memory before any other limit applies
 MAX_HEADERS = 128
-SWEEP_S = 0.5  # a sweep over 10,000 idle connections takes 2 ms
+SWEEP_S = 0.5
 FLUSH_S = 10.0  # most that a client may take to read the rest of an answer whose connection is to be closed
 
 
@@ -83,16 +83,17 @@ class HttpProtocol(HttpToolsProtocol):
 
     def grow_older(self, sweeper: "Sweeper") -> None:
         """One more sweep has passed: end what has kept the server waiting for too long."""
+        self._age += 1
+        if self._age <= sweeper.shortest:
+            return
         if self.transport.is_closing():
             if not self._closing:
                 self._closing, self._age = True, 0
-            self._age += 1
-            if self._age > sweeper.max_flush:
+            elif self._age > sweeper.max_flush:
                 self.transport.abort()
             return
         if self._is_answering() and not self.cycle.more_body:
             return
-        self._age += 1
         if self._in_head:
             if self._age > sweeper.max_receive:
                 self._refuse(408, f"receiving the request took longer than {sweeper.receive_timeout_s:g} s")
@@ -145,6 +146,7 @@ class Sweeper:
         self.max_receive = math.ceil(receive_timeout_s / self._interval_s)  # in sweeps, like those below
         self.max_idle = math.ceil(keep_alive_timeout_s / self._interval_s)
         self.max_flush = math.ceil(FLUSH_S / self._interval_s)
+        self.shortest = min(self.max_receive, self.max_idle, self.max_flush)
 
     def start(self) -> None:
         """Sweep from now on; called on the event loop."""

@@ -158,6 +158,9 @@ def load_settings(argv: Sequence[str], environ: Mapping[str, str] | None = None)
             values[setting.name] = setting.metadata["parse"](text)
         except ValueError:
             problems.append(f"{source} must be {setting.metadata['expects']}, got {text!r}")
+    if not problems and values["max_bodies_bytes"] < values["max_body_bytes"]:
+        least = values["max_body_bytes"]
+        problems.append(f"MAX_BODIES_BYTES must be >= MAX_BODY_BYTES ({least}), got {values['max_bodies_bytes']}")
     if problems:
         raise SettingsError("\n".join(problems))
     return Settings(**values)

@@ -224,7 +224,7 @@ def test_client_that_never_reads_its_answer_is_dropped(monkeypatch: pytest.Monke
     async def scenario() -> None:
         async with listening(App(b"x" * 2**24)) as (connect, connections):
             _, writer = await connect()
-            writer.transport.pause_reading()
+            writer.transport.pause_reading()  # pyright: ignore[reportAttributeAccessIssue]
             writer.write(GET)
             while not connections:
                 await asyncio.sleep(0.01)

@@ -76,6 +76,12 @@ def test_all_bad_values_are_reported_at_once():
     assert [line.split()[0] for line in str(caught.value).splitlines()] == ["--port", "RNG", "MAX_QUEUE"]
 
 
+def test_there_must_be_room_for_the_largest_body():
+    with pytest.raises(SettingsError, match=r"^MAX_BODIES_BYTES must be >= MAX_BODY_BYTES \(1000\), got 999$"):
+        load_settings(["--max-body-bytes=1000"], {"MAX_BODIES_BYTES": "999"})
+    assert load_settings(["--max-body-bytes=1000"], {"MAX_BODIES_BYTES": "1000"}).max_bodies_bytes == 1000
+
+
 @pytest.mark.parametrize(
     ("text", "rate"),
     [
