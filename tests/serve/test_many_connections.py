@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import contextlib
 import resource
 import statistics
 import time
@@ -187,6 +188,40 @@ def test_150_stalled_sockets_are_gone_in_time_and_idle_ones_stay():
             await ask(*connection)
 
     with server_process(GOLDEN_DIR / "chat_bpe", "--receive-timeout-s=1") as server:
+        asyncio.run(scenario(server))
+
+
+def test_bodies_in_flight_share_their_room_and_the_rest_is_refused_at_once():
+    size, room, count = 4 * 2**20, 16 * 2**20, 40
+    head = HEAD.replace(b": %d" % len(BODY), b": %d" % size)
+
+    async def send_all_but_the_end(server: ServerProcess) -> tuple[Streams, bytes]:
+        """The connection, and what came back at once."""
+        reader, writer = await connect(server)
+        writer.write(head + b" " * (size - len(BODY)))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                return (reader, writer), await reader.readuntil(b"\r\n\r\n")
+        return (reader, writer), b""
+
+    async def scenario(server: ServerProcess) -> None:
+        await asyncio.gather(*(ask(*connection) for connection in await connect_many(server, 20)))  # warm
+        before = resident_kib(server)
+        sent = await asyncio.gather(*(send_all_but_the_end(server) for _ in range(count)))
+        grown = (resident_kib(server) - before) / 1024
+        await ask(*await connect(server))  # small requests do not need the room
+        refused = [answer for _, answer in sent if answer]
+        held = [connection for connection, answer in sent if not answer]
+        print(f"\n{count} bodies of 4 MiB in a room of 16: {len(held)} held, {grown:.0f} MiB more memory")
+        assert all(answer.startswith(b"HTTP/1.1 503 ") and b"retry-after: 1\r\n" in answer for answer in refused)
+        assert 1 <= len(held) <= room // (size - len(BODY))
+        assert grown < 64
+        for reader, writer in held:
+            writer.write(BODY)
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        await ask(*await connect(server), head + b" " * (size - len(BODY)) + BODY)  # and there is room again
+
+    with server_process(GOLDEN_DIR / "chat_bpe", f"--max-bodies-bytes={room}") as server:
         asyncio.run(scenario(server))
 
 
