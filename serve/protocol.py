@@ -40,6 +40,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._deaf = False
         self._closing = False  # the sweeper has seen it closing
         self._age = 0  # sweeps since a request or an idle time began
+        self._upgrade_offered = False
         self._refusal = (400, "malformed HTTP request")
 
     def data_received(self, data: bytes) -> None:
@@ -47,8 +48,9 @@ class HttpProtocol(HttpToolsProtocol):
             return
         try:
             self.parser.feed_data(data)  # pyright: ignore[reportOptionalMemberAccess]
-        except httptools.HttpParserUpgrade:
-            pass  # no other protocol is spoken here: the offer is ignored
+        except httptools.HttpParserUpgrade as offer:
+            if self._upgrade_offered:
+                self._decline_upgrade(data[offer.args[0] :])
         except httptools.HttpParserError:
             if self.parser.get_method() == b"PRI":  # pyright: ignore[reportOptionalMemberAccess] - how HTTP/2 begins
                 self._refusal = (505, "HTTP/2 is not spoken here, only HTTP/1.1")
@@ -72,7 +74,18 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        parser = cast(httptools.HttpRequestParser, self.parser)
+        if parser.should_upgrade() and parser.get_method() != b"CONNECT":
+            self._upgrade_offered = True  # the parser ends the message here, body or not
+            return
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """As uvicorn's, but for offers to upgrade."""
+        if self._upgrade_offered or self.cycle.response_complete:
+            return
+        self.cycle.more_body = False
+        self.cycle.message_event.set()
 
     def on_response_complete(self) -> None:
         """As uvicorn's, without its keep-alive timer, and without the requests behind this one: there are none."""
@@ -105,6 +118,16 @@ class HttpProtocol(HttpToolsProtocol):
                 self.cycle.message_event.set()
         elif self._age > (sweeper.max_receive if self.cycle is None else sweeper.max_idle):
             self.transport.close()
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Take the request once more, as if it had not offered another protocol; `rest` came behind its head."""
+        self._upgrade_offered = False
+        parser = cast(httptools.HttpRequestParser, self.parser)
+        lines = [parser.get_method() + b" " + self.url + b" HTTP/" + parser.get_http_version().encode()]
+        lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
 
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete

@@ -1,7 +1,9 @@
 """What never becomes a request: malformed, oversized and abandoned bytes on a real socket."""
 
+import itertools
 import json
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -60,9 +62,39 @@ def test_http_2_preface_is_505_in_json(server: ServerProcess, behind: bytes) -> 
     assert json.loads(body) == {"error": "HTTP/2 is not spoken here, only HTTP/1.1"}
 
 
-def test_offered_upgrade_to_another_protocol_is_ignored(server: ServerProcess) -> None:
-    offer = b"\r\nconnection: close, upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n\r\n"
-    assert exchange(server, HEALTH.replace(b"\r\n\r\n", offer)).startswith(b"HTTP/1.1 200")
+@pytest.mark.parametrize("cuts", [(), (30,), (140,), (-5,), (30, -10), tuple(range(1, 190))])
+def test_offered_upgrade_to_another_protocol_is_ignored(server: ServerProcess, cuts: tuple[int, ...]) -> None:
+    """As curl --http2 and Java's client make it, with a body."""
+    body = b'{"num_samples": 3, "max_tokens": 2}'
+    request = (
+        b"POST /microgpt/v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+        b"Content-Length: %d\r\n\r\n" % len(body)
+    ) + body
+    edges = [0, *(cut % len(request) for cut in cuts), len(request)]
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for _ in range(2):  # the connection lives on
+            for start, end in itertools.pairwise(edges):
+                connection.sendall(request[start:end])
+                time.sleep(0.002)
+            answer = b""
+            while b"]}" not in answer:
+                received = connection.recv(1 << 16)
+                assert received, answer
+                answer += received
+            assert answer.startswith(b"HTTP/1.1 200")
+            assert len(json.loads(answer.partition(b"\r\n\r\n")[2])["samples"]) == 3
+
+
+def test_upgrade_to_a_web_socket_and_connect_are_refused_like_any_wrong_request(server: ServerProcess) -> None:
+    offer = b"connection: close, upgrade\r\nupgrade: websocket\r\nsec-websocket-key: x\r\n\r\n"
+    assert exchange(server, b"GET /chat HTTP/1.1\r\nhost: localhost\r\n" + offer).startswith(b"HTTP/1.1 404")
+    for target in (b"localhost:80", b"/health"):
+        answer = exchange(server, b"CONNECT " + target + b" HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 4")
+    assert exchange(server, HEALTH.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")).startswith(b"HTTP/1.1 200")
 
 
 @pytest.mark.parametrize(
