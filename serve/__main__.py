@@ -19,7 +19,7 @@ from serve.access import configure_logging
 from serve.app import build_app, model_card
 from serve.engine_client import EngineClient
 from serve.limits import RateLimiter, describe_rate
-from serve.protocol import HttpProtocol, has_unread_data
+from serve.protocol import HttpProtocol, Sweeper, has_unread_data
 from serve.service import Service
 from serve.settings import Settings, SettingsError, load_settings
 
@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (SettingsError, ValueError) as error:
         return _refuse(str(error), 2)
     configure_logging(settings.log_format)
+    _allow_many_connections()
     try:
         checkpoint = load_checkpoint(settings.model_dir)
     except CheckpointError as error:
@@ -64,12 +65,15 @@ async def _serve(settings: Settings, checkpoint: Checkpoint, limiter: RateLimite
         ),
         max_queue=settings.max_queue,
     )
-    service = Service(checkpoint, client)
+    service = Service(checkpoint, client, max_bodies_bytes=settings.max_bodies_bytes)
     stopping = _stop_on_signals()
     server = _Server(_uvicorn_config(build_app(settings, service, limiter)))
     url = _url(listener)
     _announce(f"loading {settings.model_dir}, listening on {url}")
     client.start()
+    connections = server.server_state.connections
+    sweeper = Sweeper(connections, settings.receive_timeout_s, settings.keep_alive_timeout_s)
+    sweeper.start()
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     built, stopped = asyncio.create_task(client.built()), asyncio.create_task(stopping.wait())
     await asyncio.wait((built, stopped, serving), return_when=asyncio.FIRST_COMPLETED)
@@ -85,6 +89,7 @@ async def _serve(settings: Settings, checkpoint: Checkpoint, limiter: RateLimite
                 logger.error("building the engine failed", exc_info=error)
     await _drain(server, service, listener, settings.shutdown_grace_s)
     await serving
+    sweeper.stop()
     built.cancel()
     stopped.cancel()
     if not service.close() or not built.done():
@@ -183,6 +188,15 @@ def _stop_on_signals() -> asyncio.Event:
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop, signal_number)
     return stopping
+
+
+def _allow_many_connections() -> None:
+    """Raise the number of files that may be open, where the system has such limits, as far as we may."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -16,12 +16,14 @@ from serve.access import AccessLayer
 from serve.dialects import DIALECTS, Route
 from serve.endpoint import Endpoint
 from serve.errors import rust_debug
+from serve.hosts import guarded
 from serve.limits import RateLimiter
 from serve.service import Service
 from serve.settings import Settings
 
 _ERRORS = {
     "400": "bad JSON or a bad value",
+    "403": "Host or Origin is not one that this server answers to",
     "408": "the body came too slowly",
     "413": "the body is too large",
     "415": "content-type is not application/json",
@@ -93,17 +95,16 @@ def build_app(settings: Settings, service: Service, limiter: RateLimiter) -> Acc
             app.router.routes.append(AsgiRoute(route.path, endpoint, methods=list(route.methods)))
     _add_info_routes(app, service)
     app.openapi = lambda: _openapi(app)
-    if not settings.cors_origins:
-        return AccessLayer(app)
-    return AccessLayer(
-        _Cors(
+    inner: Any = app
+    if settings.cors_origins:
+        inner = _Cors(
             app,
             allow_origins=settings.cors_origins,
             allow_methods=("GET", "HEAD", "POST"),
             allow_headers=("content-type", "x-request-id"),
             expose_headers=("x-request-id", "retry-after", "ratelimit", "ratelimit-policy"),
         )
-    )
+    return AccessLayer(guarded(inner, settings.host, settings.allowed_hosts, settings.cors_origins))
 
 
 def _add_info_routes(app: FastAPI, service: Service) -> None:

@@ -15,6 +15,9 @@ from pydantic import BaseModel, ValidationError
 
 from serve.errors import HttpError, rust_debug, shown
 
+LATE_KEY = "microgpt.late"  # in the scope: the seconds within which the server wanted the body, which have passed
+
+Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Headers = Iterable[tuple[bytes, bytes]]
 M = TypeVar("M", bound=BaseModel)
@@ -34,22 +37,50 @@ def check_media_type(headers: Headers) -> None:
     raise HttpError(415, f"content-type must be application/json, got {got}")
 
 
-async def read_body(headers: Headers, receive: Receive, max_bytes: int) -> bytes:
-    """The whole body. Raises 413 once it is known to exceed max_bytes, ClientDisconnected if the client leaves."""
-    declared = _header(headers, b"content-length")
+class BodyRoom:
+    """Room for the bodies that are held before they are parsed, those of all connections together, in bytes."""
+
+    def __init__(self, max_bytes: int):
+        self.max_bytes = max_bytes
+        self.held = 0
+
+    def take(self, size: int) -> None:
+        """Raises 503, and takes nothing, if there is no room for `size` more."""
+        if self.held + size > self.max_bytes:
+            raise HttpError(503, "too many large requests are being received", {"Retry-After": "1"})
+        self.held += size
+
+    def give_back(self, size: int) -> None:
+        self.held -= size
+
+
+async def read_body(scope: Scope, receive: Receive, max_bytes: int, room: BodyRoom) -> bytes:
+    """The whole body; until it returns, what came of a body in pieces takes up room.
+
+    Raises 413 once it is known to exceed max_bytes, 503 if there is no room, 408 if the server has waited long enough,
+    ClientDisconnected if the client leaves.
+    """
+    declared = _header(scope["headers"], b"content-length")
     if declared.isdigit() and (len(declared) > 18 or int(declared) > max_bytes):
         _too_large(max_bytes)
     chunks, size, more = [], 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnected
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > max_bytes:
-            _too_large(max_bytes)
-        chunks.append(chunk)
-        more = message.get("more_body", False)
+    try:
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnected
+            chunk, more = message.get("body", b""), message.get("more_body", False)
+            if size + len(chunk) > max_bytes:
+                _too_large(max_bytes)
+            if more or chunks:
+                if more and LATE_KEY in scope:
+                    reason = f"receiving the request took longer than {scope[LATE_KEY]:g} s"
+                    raise HttpError(408, reason, {"Connection": "close"})
+                room.take(len(chunk))
+                size += len(chunk)
+            chunks.append(chunk)
+    finally:
+        room.give_back(size)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 

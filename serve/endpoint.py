@@ -50,7 +50,7 @@ class Endpoint:
             self._service.check_accepting()
         except HttpError as error:
             if self._service.draining:
-                await self._discard_body(receive)
+                await self._discard_body(scope, receive)
             await answer.fail(error)
             return
         with self._service.accepted():
@@ -76,7 +76,7 @@ class Endpoint:
         what = "receiving the body"
         try:
             async with asyncio.timeout(self._request_timeout_s):
-                body = await read_body(scope["headers"], receive, self._max_body_bytes)
+                body = await read_body(scope, receive, self._max_body_bytes, self._service.body_room)
                 what = "the request"
                 async with _UntilDisconnect(receive):
                     work = await self._service.prepare(self._route.prepare, body)
@@ -88,7 +88,9 @@ class Endpoint:
         except TimeoutError:
             status = 504 if what == "the request" else 408
             access.note = "timeout"
-            raise HttpError(status, f"{what} took longer than {self._request_timeout_s:g} s") from None
+            headers = {} if what == "the request" else {"Connection": "close"}  # the rest of the body may still come
+            reason = f"{what} took longer than {self._request_timeout_s:g} s"
+            raise HttpError(status, reason, headers) from None
 
     async def _answer(self, work: Work, generation: Generation, answer: "_Answer") -> None:
         """Wait for the engine and send: the whole, or pieces as they come."""
@@ -104,11 +106,11 @@ class Endpoint:
         else:
             await answer.send_whole(renderer.body())
 
-    async def _discard_body(self, receive: Receive) -> None:
+    async def _discard_body(self, scope: Scope, receive: Receive) -> None:
         """Read on before a `Connection: close`: closing on unread data would reset the connection under the answer."""
         try:
             async with asyncio.timeout(DISCARD_S):
-                await read_body((), receive, self._max_body_bytes)
+                await read_body(scope, receive, self._max_body_bytes, self._service.body_room)
         except (TimeoutError, HttpError, ClientDisconnected):
             pass
 

@@ -1,19 +1,27 @@
-"""HTTP/1.1 on the wire: uvicorn's httptools protocol with bounded heads, and refusals in JSON like all others.
+"""HTTP/1.1 on the wire: uvicorn's httptools protocol with bounded heads and bounded patience, and refusals in JSON.
 
-These requests never become ASGI requests, so nothing further in sees, logs or counts them.
+These refusals never become ASGI requests, so nothing further in sees, logs or counts them. A body that comes too slowly
+is the exception: its request runs already, is told so (`serve.body.LATE_KEY`), and answers by itself.
 """
 
+import asyncio
+import math
 import select
 import uuid
+from collections.abc import Collection
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from serve.body import LATE_KEY
 from serve.errors import error_body
 
 MAX_HEAD_BYTES = 64 * 1024  # request line and headers; a head is kept in memory before any other limit applies
 MAX_HEADERS = 128
+SWEEP_S = 0.5
+FLUSH_S = 10.0  # most that a client may take to read the rest of an answer whose connection is to be closed
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -21,6 +29,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     Requests are not pipelined: what a client sends behind an unanswered request is dropped, and the connection is
     closed after that answer. uvicorn would stop reading instead, and never see that the client has left.
+
+    Time is counted in sweeps by the `Sweeper`, which costs a request two assignments where timers cost microseconds.
     """
 
     def __init__(self, *args: Any, **kwargs: Any):
@@ -28,12 +38,23 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_head = False
         self._head_bytes = 0
         self._deaf = False
+        self._closing = False  # the sweeper has seen it closing
+        self._age = 0  # sweeps since a request or an idle time began
+        self._upgrade_offered = False
         self._refusal = (400, "malformed HTTP request")
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
-        super().data_received(data)
+        try:
+            self.parser.feed_data(data)  # pyright: ignore[reportOptionalMemberAccess]
+        except httptools.HttpParserUpgrade as offer:
+            if self._upgrade_offered:
+                self._decline_upgrade(data[offer.args[0] :])
+        except httptools.HttpParserError:
+            if self.parser.get_method() == b"PRI":  # pyright: ignore[reportOptionalMemberAccess] - how HTTP/2 begins
+                self._refusal = (505, "HTTP/2 is not spoken here, only HTTP/1.1")
+            self._refuse(*self._refusal)
         if self._in_head and not self.transport.is_closing():
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
@@ -41,8 +62,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         if self._is_answering():
-            raise ValueError("pipelined")  # stops the parser, which calls send_400_response
-        self._in_head, self._head_bytes = True, 0
+            raise ValueError("pipelined")  # stops the parser
+        self._in_head, self._head_bytes, self._age = True, 0, 0
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -53,10 +74,60 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        parser = cast(httptools.HttpRequestParser, self.parser)
+        if parser.should_upgrade() and parser.get_method() != b"CONNECT":
+            self._upgrade_offered = True  # the parser ends the message here, body or not
+            return
         super().on_headers_complete()
 
-    def send_400_response(self, msg: str) -> None:
-        self._refuse(*self._refusal)
+    def on_message_complete(self) -> None:
+        """As uvicorn's, but for offers to upgrade."""
+        if self._upgrade_offered or self.cycle.response_complete:
+            return
+        self.cycle.more_body = False
+        self.cycle.message_event.set()
+
+    def on_response_complete(self) -> None:
+        """As uvicorn's, without its keep-alive timer, and without the requests behind this one: there are none."""
+        self._age = 0
+        self.server_state.total_requests += 1
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+
+    def grow_older(self, sweeper: "Sweeper") -> None:
+        """One more sweep has passed: end what has kept the server waiting for too long."""
+        self._age += 1
+        if self._age <= sweeper.shortest:
+            return
+        if self.transport.is_closing():
+            if not self._closing:
+                self._closing, self._age = True, 0
+            elif self._age > sweeper.max_flush:
+                self.transport.abort()
+            return
+        if self._is_answering() and not self.cycle.more_body:
+            return
+        if self._in_head:
+            if self._age > sweeper.max_receive:
+                self._refuse(408, f"receiving the request took longer than {sweeper.receive_timeout_s:g} s")
+        elif self._is_answering():
+            if self._age > sweeper.max_receive + sweeper.max_flush:
+                self.transport.abort()  # whoever should have answered did not
+            elif self._age > sweeper.max_receive:
+                cast(dict[str, Any], self.scope)[LATE_KEY] = sweeper.receive_timeout_s
+                self.cycle.message_event.set()
+        elif self._age > (sweeper.max_receive if self.cycle is None else sweeper.max_idle):
+            self.transport.close()
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Take the request once more, as if it had not offered another protocol; `rest` came behind its head."""
+        self._upgrade_offered = False
+        parser = cast(httptools.HttpRequestParser, self.parser)
+        lines = [parser.get_method() + b" " + self.url + b" HTTP/" + parser.get_http_version().encode()]
+        lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
 
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
@@ -78,6 +149,41 @@ class HttpProtocol(HttpToolsProtocol):
         ]
         self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
         self.transport.close()
+
+
+class Sweeper:
+    """Looks at every connection now and then, for those that keep the server waiting.
+
+    receive_timeout_s: for a whole request from its first byte on, and for the first byte of a connection.
+    keep_alive_timeout_s: for the next request of a connection.
+
+    One timer for all of them. As sweeps are counted, and not seconds, a time in which this process was held up is not
+    held against its clients.
+    """
+
+    def __init__(self, connections: Collection[Any], receive_timeout_s: float, keep_alive_timeout_s: float):
+        self._connections = connections
+        self._interval_s = min(SWEEP_S, receive_timeout_s / 4, keep_alive_timeout_s / 4)
+        self._timer: asyncio.TimerHandle | None = None
+        self.receive_timeout_s = receive_timeout_s
+        self.max_receive = math.ceil(receive_timeout_s / self._interval_s)  # in sweeps, like those below
+        self.max_idle = math.ceil(keep_alive_timeout_s / self._interval_s)
+        self.max_flush = math.ceil(FLUSH_S / self._interval_s)
+        self.shortest = min(self.max_receive, self.max_idle, self.max_flush)
+
+    def start(self) -> None:
+        """Sweep from now on; called on the event loop."""
+        self._timer = asyncio.get_running_loop().call_later(self._interval_s, self._sweep)
+
+    def stop(self) -> None:
+        """Sweep no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _sweep(self) -> None:
+        self.start()  # first, so that no error below makes this the last sweep
+        for connection in tuple(self._connections):
+            connection.grow_older(self)
 
 
 def has_unread_data(connection: Any) -> bool:

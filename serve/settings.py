@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +19,7 @@ UNIT_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 _RATE = re.compile(
     r"([1-9][0-9]{0,8}) *(?:/|per\b) *([1-9][0-9]{0,5})? *(second|minute|hour|day)s?", re.ASCII | re.IGNORECASE
 )
+_HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?", re.ASCII)
 
 
 class SettingsError(Exception):
@@ -77,6 +78,13 @@ def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
     return tuple(ip_network(item) for item in _items(text))
 
 
+def _hosts(text: str) -> tuple[str, ...]:
+    hosts = [item.lower() for item in _items(text)]
+    if not all(item == "*" or _HOST.fullmatch(item) or ip_address(item.strip("[]")) for item in hosts):
+        raise ValueError
+    return tuple(item.strip("[]") for item in hosts)
+
+
 def _origins(text: str) -> tuple[str, ...]:
     for origin in _items(text):
         parts = urlsplit(origin)
@@ -110,9 +118,24 @@ class Settings:
         "origins like https://example.org, separated by commas, or *",
         "whose pages may call from browsers",
     )
+    allowed_hosts: tuple[str, ...] = _setting(
+        "",
+        _hosts,
+        "host names or addresses without ports, separated by commas, or *",
+        "names that Host may have besides the loopback ones, which alone it may have if HOST is one; * is any",
+    )
     max_body_bytes: int = _integer(4 * 2**20, 1, None, "largest request body")
+    max_bodies_bytes: int = _integer(
+        64 * 2**20, 1, None, "most bytes of large request bodies held at once, those of all connections together"
+    )
     max_queue: int = _integer(256, 1, None, "most sequences running or waiting; each sample counts one")
     request_timeout_s: float = _seconds("60", 0.001, "seconds in (0, 86400]", "longest a request may take")
+    receive_timeout_s: float = _seconds(
+        "10", 0.1, "seconds in [0.1, 86400]", "longest that a request may take to arrive, or a connection to send one"
+    )
+    keep_alive_timeout_s: float = _seconds(
+        "60", 0.1, "seconds in [0.1, 86400]", "how long an answered connection may wait for its next request"
+    )
     shutdown_grace_s: float = _seconds("30", 0, "seconds in [0, 86400]", "how long SIGTERM waits for running requests")
     log_format: str = _choice("text", ("text", "json"), "format of the log on standard error")
 
@@ -135,6 +158,9 @@ def load_settings(argv: Sequence[str], environ: Mapping[str, str] | None = None)
             values[setting.name] = setting.metadata["parse"](text)
         except ValueError:
             problems.append(f"{source} must be {setting.metadata['expects']}, got {text!r}")
+    if not problems and values["max_bodies_bytes"] < values["max_body_bytes"]:
+        least = values["max_body_bytes"]
+        problems.append(f"MAX_BODIES_BYTES must be >= MAX_BODY_BYTES ({least}), got {values['max_bodies_bytes']}")
     if problems:
         raise SettingsError("\n".join(problems))
     return Settings(**values)

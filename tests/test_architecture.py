@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     ["serve.__main__"],
     ["serve.app", "serve.protocol"],
-    ["serve.endpoint"],
+    ["serve.endpoint", "serve.hosts"],
     ["serve.access"],
     ["serve.dialects"],
     ["serve.service"],
@@ -171,7 +171,7 @@ async def main():
     client.start()
     await client.built()
     app = build_app(settings, Service(load_checkpoint({str(golden_dir)!r}), client), RateLimiter(settings.rate_limit))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as web:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as web:
         answer = await web.post("/microgpt/v1/generate", json={{"max_new_tokens": 4}})
         assert answer.status_code == 200, answer.text
     assert "torch" not in sys.modules

@@ -21,14 +21,22 @@ GENERATE, CHAT = "/microgpt/v1/generate", "/microgpt/v1/chat"
 class Exchange:
     """One HTTP request and what came back."""
 
-    def __init__(self, app: App, method: str, path: str, chunks: list[bytes], headers: list[tuple[bytes, bytes]]):
+    def __init__(
+        self,
+        app: App,
+        method: str,
+        path: str,
+        chunks: list[bytes],
+        headers: list[tuple[bytes, bytes]],
+        more: bool = False,
+    ):
         self.messages: list[Any] = []
         self.reading = asyncio.Event()  # cleared: the client does not read, `send` blocks
         self.reading.set()
         self.body_messages_taken = 0
         self._inbox: asyncio.Queue[Any] = asyncio.Queue()
         for i, chunk in enumerate(chunks):
-            self._inbox.put_nowait({"type": "http.request", "body": chunk, "more_body": i + 1 < len(chunks)})
+            self._inbox.put_nowait({"type": "http.request", "body": chunk, "more_body": more or i + 1 < len(chunks)})
         self._changed = asyncio.Condition()
         scope = {
             "type": "http",
@@ -59,6 +67,10 @@ class Exchange:
         async with self._changed:
             self.messages.append(message)
             self._changed.notify_all()
+
+    def send_piece(self, piece: bytes) -> None:
+        """The end of a body of which there was more to come."""
+        self._inbox.put_nowait({"type": "http.request", "body": piece, "more_body": False})
 
     def disconnect(self) -> None:
         self._inbox.put_nowait({"type": "http.disconnect"})
@@ -116,7 +128,7 @@ class Served:
 
     def __init__(self, settings: Settings, checkpoint: Checkpoint, build: Callable[[], Engine]):
         self.client = EngineClient(build, max_queue=settings.max_queue)
-        self.service = Service(checkpoint, self.client)
+        self.service = Service(checkpoint, self.client, max_bodies_bytes=settings.max_bodies_bytes)
         self.app = build_app(settings, self.service, RateLimiter(settings.rate_limit, settings.rate_burst))
 
     def send(
@@ -127,10 +139,11 @@ class Served:
         method: str = "POST",
         headers: list[tuple[bytes, bytes]] = JSON,
         chunks: list[bytes] | None = None,
+        more: bool = False,
     ) -> Exchange:
-        """Start a request; `body` is JSON, or bytes as they are."""
+        """Start a request; `body` is JSON, or bytes as they are. more: of the body, by `send_piece`."""
         data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-        return Exchange(self.app, method, path, chunks or [data], headers)
+        return Exchange(self.app, method, path, chunks or [data], headers, more)
 
     async def ask(self, path: str, body: Any = None, **how: Any) -> Exchange:
         """The finished exchange."""

@@ -1,6 +1,7 @@
 """The app over ASGI messages: routes, ids, refusals, streams, disconnects, timeouts, faults, draining."""
 
 import asyncio
+import gc
 import json
 import logging
 import random
@@ -621,3 +622,27 @@ def test_huge_messages_are_tokenised_off_the_loop(tiny_checkpoint: Checkpoint, m
     run(tiny_checkpoint, scenario)
     assert threads[0] is not threading.main_thread()
     assert threads[1] is threading.main_thread()
+
+
+@pytest.mark.parametrize("body", [{"x": "a" * 100_000, "max_tokens": 1}, {"x": "a" * 100_000, "max_tokens": "a"}])
+def test_no_garbage_is_collected_while_a_large_body_is_read_and_again_afterwards(
+    tiny_checkpoint: Checkpoint, body: Any, monkeypatch: pytest.MonkeyPatch
+):
+    import serve.dialects.microgpt_v1 as module
+
+    collecting = []
+    original = module.parse_json
+
+    def watched(body: bytes) -> Any:
+        collecting.append(gc.isenabled())
+        return original(body)
+
+    monkeypatch.setattr(module, "parse_json", watched)
+
+    async def scenario(service: Served, engine: ScriptedEngine) -> None:
+        for asked in (body, {"max_tokens": 1}):
+            await service.ask(GENERATE, asked)
+        assert gc.isenabled()
+
+    run(tiny_checkpoint, scenario)
+    assert collecting == [False, True]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microgpt import Checkpoint
-from serve.body import parse_json, read_body
+from serve.body import LATE_KEY, BodyRoom, ClientDisconnected, parse_json, read_body
 from serve.errors import HttpError, rust_debug, shown
 from tests.serve.asgi_driver import CHAT, GENERATE, JSON, served
 from tests.serve.scripted_engine import ScriptedEngine, as_engine
@@ -213,10 +213,68 @@ def test_a_body_in_any_chunks_reads_the_same():
         async def receive():
             return messages.pop(0)
 
-        return await read_body([], receive, 10)
+        return await read_body({"headers": []}, receive, 10, BodyRoom(10))
 
     assert asyncio.run(read([b"abc", b"", b"def"])) == b"abcdef"
     assert asyncio.run(read([])) == b""
+
+
+PIECE = {"type": "http.request", "body": b"12345", "more_body": True}
+LAST_PIECE, GONE = {**PIECE, "more_body": False}, {"type": "http.disconnect"}
+
+
+@pytest.mark.parametrize(
+    ("messages", "late", "outcome"),
+    [
+        ([PIECE, PIECE, LAST_PIECE], False, b"123451234512345"),
+        ([LAST_PIECE], False, b"12345"),
+        ([PIECE, GONE], False, ClientDisconnected),
+        ([PIECE, PIECE, PIECE, PIECE, LAST_PIECE], False, 413),
+        ([PIECE, PIECE], True, 408),
+        ([LAST_PIECE], True, b"12345"),  # it came after all
+    ],
+)
+def test_room_for_bodies_is_given_back_however_reading_ends(messages: list[Any], late: bool, outcome: Any):
+    room, held = BodyRoom(100), []
+
+    async def receive() -> Any:
+        held.append(room.held)
+        return waiting.pop(0)
+
+    async def read() -> Any:
+        try:
+            return await read_body({"headers": [], **({LATE_KEY: 3.0} if late else {})}, receive, 20, room)
+        except ClientDisconnected:
+            return ClientDisconnected
+        except HttpError as error:
+            return error.status
+
+    waiting = list(messages)
+    assert asyncio.run(read()) == outcome
+    assert held == [5 * i for i in range(len(held))]
+    assert room.held == 0
+
+
+def test_bodies_of_all_connections_share_their_room(tiny_checkpoint: Checkpoint):
+    async def scenario() -> None:
+        engine = ScriptedEngine(tiny_checkpoint)
+        environ = {"MAX_BODY_BYTES": "1000", "MAX_BODIES_BYTES": "1500"}
+        async with served(tiny_checkpoint, lambda: as_engine(engine), environ=environ) as service:
+            room = service.service.body_room
+            slow = [service.send(GENERATE, chunks=[b" " * 700], more=True) for _ in range(2)]
+            while room.held < 1400:
+                await asyncio.sleep(0.001)
+            refused = await service.ask(GENERATE, chunks=[b" " * 200, b"{}"])
+            assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+            assert refused.error == "too many large requests are being received"
+            assert (await service.ask(GENERATE, {"max_tokens": 1})).status == 200  # whole at once: never held
+            for exchange in slow:
+                exchange.send_piece(b"{}")
+            assert [(await exchange.done()).status for exchange in slow] == [200, 200]
+            assert room.held == 0
+            assert (await service.ask(GENERATE, chunks=[b" " * 200, b"{}"])).status == 200
+
+    asyncio.run(scenario())
 
 
 _JSON_VALUES = st.recursive(

@@ -49,7 +49,7 @@ def in_process(model: str) -> Iterator[Post]:
             await client.built()
 
         async def post(path: str, body: bytes) -> httpx.Response:
-            async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as http:
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
                 return await http.post(path, content=body, headers=HEADERS, timeout=60)
 
         runner.run(start())

@@ -1,7 +1,9 @@
 """What never becomes a request: malformed, oversized and abandoned bytes on a real socket."""
 
+import itertools
 import json
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from tests.serve.server_process import ServerProcess, server_process
 
 GOLDEN_DIR = Path(__file__).parents[1] / "golden"
-HEALTH = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"
+HEALTH = b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +39,8 @@ def exchange(server: ServerProcess, data: bytes) -> bytes:
     [
         b"hello\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        b"POST /microgpt/v1/chat HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
-        b"POST /microgpt/v1/chat HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999999999999999\r\n\r\n",
+        b"POST /microgpt/v1/chat HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+        b"POST /microgpt/v1/chat HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99999999999999999999999\r\n\r\n",
         b"GET /health HTTP/1.1\r\nbad header\r\n\r\n",
     ],
 )
@@ -52,11 +53,56 @@ def test_malformed_requests_are_400_in_json_with_an_id(server: ServerProcess, da
 
 
 @pytest.mark.parametrize(
+    "behind", [b"", b"\x00\x00\x0c\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x64\x00\x04\x00\x00\xff\xff"]
+)
+def test_http_2_preface_is_505_in_json(server: ServerProcess, behind: bytes) -> None:
+    head, _, body = exchange(server, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + behind).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 505 HTTP Version Not Supported")
+    assert b"connection: close" in head
+    assert json.loads(body) == {"error": "HTTP/2 is not spoken here, only HTTP/1.1"}
+
+
+@pytest.mark.parametrize("cuts", [(), (30,), (140,), (-5,), (30, -10), tuple(range(1, 190))])
+def test_offered_upgrade_to_another_protocol_is_ignored(server: ServerProcess, cuts: tuple[int, ...]) -> None:
+    """As curl --http2 and Java's client make it, with a body."""
+    body = b'{"num_samples": 3, "max_tokens": 2}'
+    request = (
+        b"POST /microgpt/v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+        b"Content-Length: %d\r\n\r\n" % len(body)
+    ) + body
+    edges = [0, *(cut % len(request) for cut in cuts), len(request)]
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for _ in range(2):  # the connection lives on
+            for start, end in itertools.pairwise(edges):
+                connection.sendall(request[start:end])
+                time.sleep(0.002)
+            answer = b""
+            while b"]}" not in answer:
+                received = connection.recv(1 << 16)
+                assert received, answer
+                answer += received
+            assert answer.startswith(b"HTTP/1.1 200")
+            assert len(json.loads(answer.partition(b"\r\n\r\n")[2])["samples"]) == 3
+
+
+def test_upgrade_to_a_web_socket_and_connect_are_refused_like_any_wrong_request(server: ServerProcess) -> None:
+    offer = b"connection: close, upgrade\r\nupgrade: websocket\r\nsec-websocket-key: x\r\n\r\n"
+    assert exchange(server, b"GET /chat HTTP/1.1\r\nhost: localhost\r\n" + offer).startswith(b"HTTP/1.1 404")
+    for target in (b"localhost:80", b"/health"):
+        answer = exchange(server, b"CONNECT " + target + b" HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 4")
+    assert exchange(server, HEALTH.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
     "head",
     [b"x-long: " + b"a" * 200_000 + b"\r\n", b"x-many: 1\r\n" * 129, b"x-long: " + b"a" * 2_000_000],
 )
 def test_oversized_heads_are_431(server: ServerProcess, head: bytes) -> None:
-    answer = exchange(server, b"GET /health HTTP/1.1\r\nhost: x\r\n" + head + b"\r\n")
+    answer = exchange(server, b"GET /health HTTP/1.1\r\nhost: localhost\r\n" + head + b"\r\n")
     assert answer.startswith(b"HTTP/1.1 431 ") or answer == b""  # a reset may overtake it while we still send
     assert exchange(server, HEALTH.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")).startswith(b"HTTP/1.1 200")
 
@@ -64,7 +110,7 @@ def test_oversized_heads_are_431(server: ServerProcess, head: bytes) -> None:
 def test_garbage_behind_a_request_does_not_disturb_its_answer(server: ServerProcess) -> None:
     body = b'{"num_samples": 3}'
     request = (
-        b"POST /microgpt/v1/generate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        b"POST /microgpt/v1/generate HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
         b"content-length: %d\r\n\r\n" % len(body)
     )
     head, _, answer = exchange(server, request + body + b"garbage\r\n\r\n").partition(b"\r\n\r\n")
@@ -81,7 +127,7 @@ def test_pipelined_requests_are_dropped_and_the_connection_closed_after_the_firs
 def test_requests_behind_an_abandoned_one_are_dropped_in_silence(server: ServerProcess) -> None:
     body = b'{"num_samples": 50, "temperature": 5, "seed": 9}'
     request = (
-        b"POST /microgpt/v1/generate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        b"POST /microgpt/v1/generate HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
         b"x-request-id: dropped\r\ncontent-length: %d\r\n\r\n" % len(body)
     )
     host, port = server.url.removeprefix("http://").split(":")

@@ -16,8 +16,9 @@ def test_defaults():
     assert settings == Settings(
         model_dir="output", host="127.0.0.1", port=8080, device="auto", dtype="float32", backend="auto", threads=0,
         rng="default",
-        rate_limit=(5, NS_PER_S), rate_burst=10, trusted_proxies=(), cors_origins=(), max_body_bytes=4 * 2**20,
-        max_queue=256, request_timeout_s=60.0, shutdown_grace_s=30.0, log_format="text",
+        rate_limit=(5, NS_PER_S), rate_burst=10, trusted_proxies=(), cors_origins=(), allowed_hosts=(),
+        max_body_bytes=4 * 2**20, max_bodies_bytes=64 * 2**20, max_queue=256, request_timeout_s=60.0,
+        receive_timeout_s=10.0, keep_alive_timeout_s=60.0, shutdown_grace_s=30.0, log_format="text",
     )  # fmt: skip
     with pytest.raises(FrozenInstanceError):
         settings.port = 1  # pyright: ignore[reportAttributeAccessIssue]
@@ -30,7 +31,9 @@ def test_every_setting_can_come_from_either_side_and_flags_win():
         "RATE_BURST": ("1", "2"), "TRUSTED_PROXIES": ("10.0.0.0/8, ::1", ""), "CORS_ORIGINS": ("*", "http://a:1"),
         "MAX_BODY_BYTES": ("10", "11"), "MAX_QUEUE": ("3", "4"), "REQUEST_TIMEOUT_S": ("0.5", "2"),
         "SHUTDOWN_GRACE_S": ("0", "1"), "LOG_FORMAT": ("json", "text"),
-        "BACKEND": ("numba", "torch"), "THREADS": ("1", "2"),
+        "ALLOWED_HOSTS": ("Chat.Example.org, [::1]", "*"), "MAX_BODIES_BYTES": ("10", "11"),
+        "RECEIVE_TIMEOUT_S": ("0.5", "2"), "KEEP_ALIVE_TIMEOUT_S": ("0.5", "2"), "BACKEND": ("numba", "torch"),
+        "THREADS": ("1", "2"),
     }  # fmt: skip
     assert {name.lower() for name in values} == {field.name for field in fields(Settings)}
     environ = {name: pair[0] for name, pair in values.items()}
@@ -39,6 +42,7 @@ def test_every_setting_can_come_from_either_side_and_flags_win():
     assert load_settings(flags, environ) == from_flags
     assert all(getattr(from_environ, name.lower()) != getattr(from_flags, name.lower()) for name in values)
     assert from_environ.trusted_proxies == (ip_network("10.0.0.0/8"), ip_network("::1/128"))
+    assert from_environ.allowed_hosts == ("chat.example.org", "::1")
     assert from_flags.rate_limit == (1, 2 * NS_PER_S)
 
 
@@ -52,6 +56,8 @@ def test_every_setting_can_come_from_either_side_and_flags_win():
         ("RATE_LIMIT", "-1/second"), ("RATE_BURST", "0"), ("TRUSTED_PROXIES", "localhost"),
         ("TRUSTED_PROXIES", "10.0.0.1/8"), ("CORS_ORIGINS", "example.org"), ("CORS_ORIGINS", "https://a/"),
         ("CORS_ORIGINS", "http://a, b"), ("MAX_BODY_BYTES", "4MiB"), ("MAX_QUEUE", "0"), ("REQUEST_TIMEOUT_S", "0"),
+        ("ALLOWED_HOSTS", "http://a"), ("ALLOWED_HOSTS", "a:80"), ("ALLOWED_HOSTS", "a, -b"), ("ALLOWED_HOSTS", "[a]"),
+        ("MAX_BODIES_BYTES", "0"), ("RECEIVE_TIMEOUT_S", "0"), ("KEEP_ALIVE_TIMEOUT_S", "inf"),
         ("REQUEST_TIMEOUT_S", "nan"), ("REQUEST_TIMEOUT_S", "inf"), ("SHUTDOWN_GRACE_S", "-1"), ("LOG_FORMAT", "xml"),
     ],
 )  # fmt: skip
@@ -68,6 +74,12 @@ def test_all_bad_values_are_reported_at_once():
     with pytest.raises(SettingsError) as caught:
         load_settings(["--port", "x"], {"RNG": "x", "MAX_QUEUE": "x"})
     assert [line.split()[0] for line in str(caught.value).splitlines()] == ["--port", "RNG", "MAX_QUEUE"]
+
+
+def test_there_must_be_room_for_the_largest_body():
+    with pytest.raises(SettingsError, match=r"^MAX_BODIES_BYTES must be >= MAX_BODY_BYTES \(1000\), got 999$"):
+        load_settings(["--max-body-bytes=1000"], {"MAX_BODIES_BYTES": "999"})
+    assert load_settings(["--max-body-bytes=1000"], {"MAX_BODIES_BYTES": "1000"}).max_bodies_bytes == 1000
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def test_client_that_closes_its_connection_frees_the_engine(server: ServerProces
         payload = stream + body[1:] if stream else body
         with connect(server) as connection:
             connection.sendall(
-                b"POST /microgpt/v1/generate HTTP/1.1\r\nhost: x\r\nx-request-id: gone-%d\r\n" % len(stream)
+                b"POST /microgpt/v1/generate HTTP/1.1\r\nhost: localhost\r\nx-request-id: gone-%d\r\n" % len(stream)
                 + b"content-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(payload)
                 + payload
             )
@@ -182,7 +182,7 @@ def test_second_signal_ends_at_once():
     ):
         # A request whose body never comes: accepted, and never done.
         connection.sendall(
-            b"POST /microgpt/v1/chat HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+            b"POST /microgpt/v1/chat HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
             b"content-length: 10\r\n\r\n"
         )
         time.sleep(0.2)

@@ -1,0 +1,248 @@
+"""Connections whose clients keep the server waiting, on a server in this process with little patience."""
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+import serve.protocol
+from serve.access import send_json
+from serve.body import BodyRoom, ClientDisconnected, read_body
+from serve.errors import HttpError, error_body
+from serve.protocol import HttpProtocol, Sweeper
+
+RECEIVE_S, KEEP_ALIVE_S = 0.3, 0.6
+GET = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"
+HALF_A_HEAD = b"POST / HTTP/1.1\r\nhost: loc"
+HALF_A_BODY = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n12345"
+LATE = {"error": "receiving the request took longer than 0.3 s"}
+
+
+class App:
+    """Reads bodies as the endpoints do and answers with their length; notes what came of each request."""
+
+    def __init__(self, answer: bytes = b""):
+        self.outcomes: list[Any] = []
+        self.answer = answer
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/deaf":  # waits for a body without ever looking at what it is told
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            self.outcomes.append("gone")
+            return
+        if scope["path"] == "/refuse":  # does not read the body at all
+            await send_json(send, 429, b"{}")
+            return
+        try:
+            body = await read_body(scope, receive, 1000, BodyRoom(1000))
+        except HttpError as error:
+            self.outcomes.append(error.status)
+            await send_json(send, error.status, error_body(error.message), error.headers)
+        except ClientDisconnected:
+            self.outcomes.append("gone")
+        else:
+            self.outcomes.append(len(body))
+            await send_json(send, 200, self.answer or json.dumps(len(body)).encode())
+
+
+Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
+
+
+@asynccontextmanager
+async def listening(app: Any):
+    """How to connect to a server of `app`, and its open connections."""
+    config = uvicorn.Config(app, http=HttpProtocol, ws="none", lifespan="off", log_config=None, access_log=False)
+    config.load()
+    state = ServerState()
+    sweeper = Sweeper(state.connections, RECEIVE_S, KEEP_ALIVE_S)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: HttpProtocol(config=config, server_state=state, app_state={}), "127.0.0.1"
+    )
+    sweeper.start()
+
+    async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(*server.sockets[0].getsockname())
+
+    try:
+        async with asyncio.timeout(20):
+            yield connect, state.connections
+    finally:
+        sweeper.stop()
+        server.close()
+        for connection in list(state.connections):
+            connection.transport.abort()  # pyright: ignore
+
+
+def parse(answer: bytes) -> tuple[int, Any]:
+    """Status and JSON of one whole answer that closes its connection."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"connection: close" in head
+    assert re.search(rb"content-length: (\d+)", head)[1] == b"%d" % len(body)  # pyright: ignore
+    return int(head.split()[1]), json.loads(body)
+
+
+@pytest.mark.parametrize("sent", [HALF_A_HEAD, HALF_A_BODY, HALF_A_BODY[:-5]])
+@pytest.mark.parametrize("before", [b"", GET])
+def test_request_that_does_not_arrive_in_time_is_a_408_and_the_connection_closes(sent: bytes, before: bytes):
+    async def scenario() -> None:
+        app = App()
+        async with listening(app) as (connect, connections):
+            reader, writer = await connect()
+            if before:
+                writer.write(before)
+                await reader.readuntil(b"\r\n\r\n0")
+            started_at = asyncio.get_running_loop().time()
+            writer.write(sent)
+            assert parse(await reader.read()) == (408, LATE)
+            assert asyncio.get_running_loop().time() - started_at >= RECEIVE_S
+            await asyncio.sleep(0.05)
+            assert not connections
+            assert app.outcomes == [0] * bool(before) + [408] * (sent is not HALF_A_HEAD)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("request_", [HALF_A_HEAD, HALF_A_BODY])
+def test_dribbling_does_not_extend_the_time(request_: bytes):
+    async def scenario() -> None:
+        async with listening(App()) as (connect, _):
+            reader, writer = await connect()
+            writer.write(request_[: len(request_) // 2])
+
+            async def dribble() -> None:
+                for byte in request_[len(request_) // 2 :] + HALF_A_BODY * 100:
+                    await asyncio.sleep(0.05)
+                    writer.write(bytes([byte]))
+
+            dribbling = asyncio.create_task(dribble())
+            try:
+                status, error = parse(await asyncio.wait_for(reader.read(), 5))
+            finally:
+                dribbling.cancel()
+            assert (status, error) == (408, LATE)
+
+    asyncio.run(scenario())
+
+
+def test_slow_but_timely_request_is_served():
+    async def scenario() -> None:
+        async with listening(App()) as (connect, _):
+            reader, writer = await connect()
+            for _ in range(4):  # each request has its own time
+                for piece in (HALF_A_BODY[:20], HALF_A_BODY[20:-5], b"12345", b"67890"):
+                    writer.write(piece)
+                    await asyncio.sleep(RECEIVE_S / 8)
+                assert (await reader.readuntil(b"\r\n\r\n10")).startswith(b"HTTP/1.1 200")
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("before", [b"", b"\r\n\r\n"])
+def test_connection_on_which_nothing_comes_is_closed_in_silence(before: bytes):
+    async def scenario() -> None:
+        async with listening(App()) as (connect, connections):
+            reader, writer = await connect()
+            writer.write(before)
+            assert await reader.read() == b""
+            assert not connections
+
+    asyncio.run(scenario())
+
+
+def test_idle_connection_is_closed_in_silence_after_the_keep_alive_time():
+    async def scenario() -> None:
+        async with listening(App()) as (connect, connections):
+            reader, writer = await connect()
+            for _ in range(3):
+                writer.write(GET)
+                await reader.readuntil(b"\r\n\r\n0")
+                await asyncio.sleep(KEEP_ALIVE_S * 2 / 3)
+            idle_since = asyncio.get_running_loop().time()
+            assert await reader.read() == b""
+            assert asyncio.get_running_loop().time() - idle_since >= KEEP_ALIVE_S / 3 - 0.1
+            assert not connections
+
+    asyncio.run(scenario())
+
+
+def test_rest_of_a_refused_body_does_not_keep_a_connection_forever():
+    async def scenario() -> None:
+        async with listening(App()) as (connect, connections):
+            reader, writer = await connect()
+            writer.write(HALF_A_BODY.replace(b"POST /", b"POST /refuse"))
+            await reader.readuntil(b"{}")
+            await asyncio.sleep(0.1)
+            assert len(connections) == 1
+            writer.write(b"678")  # and not the last two bytes
+            assert await reader.read() == b""
+
+    asyncio.run(scenario())
+
+
+def test_request_under_way_is_not_hurried():
+    async def scenario() -> None:
+        async def slow(scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+            await asyncio.sleep(3 * max(RECEIVE_S, KEEP_ALIVE_S))
+            await send_json(send, 200, b"done")
+
+        async with listening(slow) as (connect, _):
+            reader, writer = await connect()
+            writer.write(HALF_A_BODY + b"67890")
+            assert (await reader.readuntil(b"done")).startswith(b"HTTP/1.1 200")
+
+    asyncio.run(scenario())
+
+
+def test_app_that_does_not_answer_a_late_body_loses_its_connection(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(serve.protocol, "FLUSH_S", 0.3)
+
+    async def scenario() -> None:
+        app = App()
+        async with listening(app) as (connect, connections):
+            reader, writer = await connect()
+            writer.write(HALF_A_BODY.replace(b"POST /", b"POST /deaf"))
+            assert await reader.read() == b""
+            await asyncio.sleep(0.05)
+            assert (app.outcomes, len(connections)) == (["gone"], 0)
+
+    asyncio.run(scenario())
+
+
+def test_client_that_never_reads_its_answer_is_dropped(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(serve.protocol, "FLUSH_S", 0.3)
+
+    async def scenario() -> None:
+        async with listening(App(b"x" * 2**24)) as (connect, connections):
+            _, writer = await connect()
+            writer.transport.pause_reading()  # pyright: ignore[reportAttributeAccessIssue]
+            writer.write(GET)
+            while not connections:
+                await asyncio.sleep(0.01)
+            while connections:
+                await asyncio.sleep(0.05)
+
+    asyncio.run(scenario())
+
+
+def test_time_in_which_the_server_itself_stood_still_is_not_held_against_clients():
+    async def scenario() -> None:
+        async with listening(App()) as (connect, _):
+            reader, writer = await connect()
+            writer.write(HALF_A_BODY)
+            await asyncio.sleep(0.05)
+            time.sleep(3 * RECEIVE_S)
+            await asyncio.sleep(0)
+            writer.write(b"67890")
+            assert (await reader.readuntil(b"\r\n\r\n10")).startswith(b"HTTP/1.1 200")
+
+    asyncio.run(scenario())
