@@ -7,6 +7,7 @@ events of an engine step.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,8 +25,15 @@ from microgpt import (
     MicrogptError,
     TokenEvent,
 )
+from serve.histogram import Histogram
 
 logger = logging.getLogger(__name__)
+
+# Bounds of what is counted: sequences in a step, and seconds between tokens, of which a burst has many a millisecond.
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+TOKEN_GAPS_S = (
+    0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 10,
+)  # fmt: skip
 
 
 class EngineState(StrEnum):
@@ -46,7 +54,9 @@ class Progress:
 class Generation:
     """The sequences of one HTTP request in work. A context manager: leaving it cancels what still runs."""
 
-    __slots__ = ("_client", "_error", "_fresh", "_live", "_waiter", "_whole", "num_tokens")
+    __slots__ = (
+        "_client", "_error", "_fresh", "_last_at", "_live", "_waiter", "_whole", "first_token_at", "num_tokens",
+    )  # fmt: skip
 
     def __init__(self, client: "EngineClient", ids: Sequence[str]):
         self._client = client
@@ -55,7 +65,9 @@ class Generation:
         self._error: MicrogptError | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._whole = False
+        self._last_at: dict[int, float] = {}  # when each sequence's latest tokens came
         self.num_tokens = 0  # sampled so far, over all sequences
+        self.first_token_at: float | None = None  # of time.monotonic
 
     @property
     def done(self) -> bool:
@@ -79,8 +91,8 @@ class Generation:
         fresh, self._fresh = self._fresh, {}
         return list(fresh.values())
 
-    def _put(self, event: Event) -> None:
-        """Take an event of one of the sequences."""
+    def _put(self, event: Event, now: float) -> None:
+        """Take an event of one of the sequences, which has come `now`."""
         index = self._live[event.request_id]
         if isinstance(event, Failed):
             self._error = event.error
@@ -90,7 +102,7 @@ class Generation:
                 progress = self._fresh[index] = Progress(index)
             if isinstance(event, TokenEvent):
                 progress.text += event.text
-                self.num_tokens += len(event.token_ids)
+                self._count(index, len(event.token_ids), now)
             else:
                 progress.end = event
         if not isinstance(event, TokenEvent):
@@ -98,6 +110,15 @@ class Generation:
         ready = self._error is not None or not self._live or not self._whole
         if ready and self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def _count(self, index: int, num_tokens: int, now: float) -> None:
+        self.num_tokens += num_tokens
+        last_at = self._last_at.get(index)
+        if last_at is not None:
+            self._client.token_gaps.observe((now - last_at) / num_tokens, num_tokens)
+        elif self.first_token_at is None:
+            self.first_token_at = now
+        self._last_at[index] = now
 
     def close(self) -> None:
         """Cancel what still runs; its KV memory is free a step later."""
@@ -118,11 +139,16 @@ class EngineClient:
     """One engine thread, used from one event loop.
 
     build: makes the engine, on the engine thread. max_queue: most sequences accepted and not finished.
+    num_tokens: sampled for generations that were still wanted, since the start. batch_sizes: how many sequences got
+    tokens, by step. token_gaps: seconds between the tokens of a sequence, its first piece's left out.
     """
 
     def __init__(self, build: Callable[[], Engine], *, max_queue: int):
         self.max_queue = max_queue
         self.state = EngineState.LOADING
+        self.num_tokens = 0
+        self.batch_sizes = Histogram(BATCH_SIZES)
+        self.token_gaps = Histogram(TOKEN_GAPS_S)
         self._thread = EngineThread(
             build,
             max_queue=max_queue,
@@ -190,13 +216,19 @@ class EngineClient:
         self._built.set_result(None)
 
     def _deliver(self, events: list[Event]) -> None:
+        now, batch_size = time.monotonic(), 0
         for event in events:
             generation = self._generations.get(event.request_id)
             if generation is None:
                 continue  # cancelled: its reader has gone
-            if not isinstance(event, TokenEvent):
+            if isinstance(event, TokenEvent):
+                batch_size += 1
+                self.num_tokens += len(event.token_ids)
+            else:
                 del self._generations[event.request_id]
-            generation._put(event)
+            generation._put(event, now)
+        if batch_size:
+            self.batch_sizes.observe(batch_size)
 
     def _fault(self, error: BaseException) -> None:
         assert self._built is not None

@@ -1,15 +1,15 @@
 """HTTP/1.1 on the wire: uvicorn's httptools protocol with bounded heads, and refusals in JSON like all others.
 
-These requests never become ASGI requests, so nothing further in sees, logs or counts them.
+These requests never become ASGI requests; the access layer is told of them, for its log and its metrics.
 """
 
 import select
-import uuid
 from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from serve.access import AccessLayer, new_request_id
 from serve.errors import error_body
 
 MAX_HEAD_BYTES = 64 * 1024  # request line and headers; a head is kept in memory before any other limit applies
@@ -67,6 +67,9 @@ class HttpProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
             self._deaf = True
             return
+        request_id = new_request_id()
+        if isinstance(self.app, AccessLayer):
+            self.app.refused(request_id, status)
         body = error_body(message)
         lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
         lines += [name + b": " + value for name, value in self.server_state.default_headers]
@@ -74,7 +77,7 @@ class HttpProtocol(HttpToolsProtocol):
             b"content-type: application/json",
             b"content-length: %d" % len(body),
             b"connection: close",
-            b"x-request-id: " + uuid.uuid4().hex.encode(),
+            b"x-request-id: " + request_id.encode(),
         ]
         self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
         self.transport.close()

@@ -17,7 +17,7 @@ def test_defaults():
         model_dir="output", host="127.0.0.1", port=8080, device="auto", dtype="float32", backend="auto", threads=0,
         rng="default",
         rate_limit=(5, NS_PER_S), rate_burst=10, trusted_proxies=(), cors_origins=(), max_body_bytes=4 * 2**20,
-        max_queue=256, request_timeout_s=60.0, shutdown_grace_s=30.0, log_format="text",
+        max_queue=256, request_timeout_s=60.0, shutdown_grace_s=30.0, log_format="text", log_prompts=False,
     )  # fmt: skip
     with pytest.raises(FrozenInstanceError):
         settings.port = 1  # pyright: ignore[reportAttributeAccessIssue]
@@ -30,6 +30,7 @@ def test_every_setting_can_come_from_either_side_and_flags_win():
         "RATE_BURST": ("1", "2"), "TRUSTED_PROXIES": ("10.0.0.0/8, ::1", ""), "CORS_ORIGINS": ("*", "http://a:1"),
         "MAX_BODY_BYTES": ("10", "11"), "MAX_QUEUE": ("3", "4"), "REQUEST_TIMEOUT_S": ("0.5", "2"),
         "SHUTDOWN_GRACE_S": ("0", "1"), "LOG_FORMAT": ("json", "text"),
+        "LOG_PROMPTS": ("on", "off"),
         "BACKEND": ("numba", "torch"), "THREADS": ("1", "2"),
     }  # fmt: skip
     assert {name.lower() for name in values} == {field.name for field in fields(Settings)}
@@ -53,6 +54,7 @@ def test_every_setting_can_come_from_either_side_and_flags_win():
         ("TRUSTED_PROXIES", "10.0.0.1/8"), ("CORS_ORIGINS", "example.org"), ("CORS_ORIGINS", "https://a/"),
         ("CORS_ORIGINS", "http://a, b"), ("MAX_BODY_BYTES", "4MiB"), ("MAX_QUEUE", "0"), ("REQUEST_TIMEOUT_S", "0"),
         ("REQUEST_TIMEOUT_S", "nan"), ("REQUEST_TIMEOUT_S", "inf"), ("SHUTDOWN_GRACE_S", "-1"), ("LOG_FORMAT", "xml"),
+        ("LOG_PROMPTS", "yes"),
     ],
 )  # fmt: skip
 def test_bad_value_names_variable_expectation_and_value(name: str, value: str):
