@@ -39,6 +39,7 @@ from bench.our_worker import TEMPERATURE, random_checkpoint
 from bench.report import add_output_options, count, facts, percent, positive, publish, rate, say, table
 from bench.shapes import DTYPES, SHAPES, names_of
 from bench.worker import SCRIPTS
+
 from microgpt import Engine, Failed, Finished, GenerationRequest, SamplingParams, TokenEvent, load_checkpoint
 from microgpt.checkpoint import save_checkpoint
 from microgpt.engine import build_engine

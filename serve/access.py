@@ -154,9 +154,7 @@ def _json_line(when: str, fields: dict[str, Any]) -> str:
 
 def _text_fields(fields: dict[str, Any]) -> str:
     """`name=value` pairs. Texts that others may have written are quoted as in JSON: they cannot pass for fields."""
-    return " ".join(
-        [f"{name}={json.dumps(value) if name in _QUOTED else value}" for name, value in fields.items()]
-    )
+    return " ".join([f"{name}={json.dumps(value) if name in _QUOTED else value}" for name, value in fields.items()])
 
 
 async def send_json(send: Send, status: int, body: bytes, headers: MutableMapping[str, str] | None = None) -> None:

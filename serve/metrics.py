@@ -34,7 +34,7 @@ class Metrics(Collector):
         self._requests: dict[tuple[str, str, int | None], int] = {}
         self._request_seconds: dict[str, Histogram] = {}
         self._first_token_seconds = Histogram(SECONDS)
-        self._cancelled = dict.fromkeys(CANCEL_REASONS, 0)
+        self._cancelled: dict[str, int] = dict.fromkeys(CANCEL_REASONS, 0)
         self._registry = CollectorRegistry()
         self._registry.register(self)
         self.expect(UNMATCHED, "GET", 404)

@@ -96,10 +96,13 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         now = time.perf_counter()
-        if self._load.stream and (self._first_at or b"\ndata: " in data):
+        if self._first_at:
             self._stream_received(data, now)
             return
         self._received += data
+        if self._load.stream and b"\ndata: " in self._received:
+            self._stream_received(b"", now)
+            return
         head_end = self._received.find(b"\r\n\r\n")
         if head_end < 0:
             return
@@ -116,16 +119,13 @@ class Connection(asyncio.Protocol):
 
     def _stream_received(self, data: bytes, now: float) -> None:
         window = self._load.window
-        is_end = data.endswith(_END_OF_STREAM) or (
-            len(data) < len(_END_OF_STREAM) and (self._received + data).endswith(_END_OF_STREAM)
-        )
         if not self._first_at:
             self._first_at = now
         elif window.is_open:
             window.gaps_s.append(now - self._last_at)
         self._last_at = now
         self._received = (self._received + data)[-_TAIL_BYTES:]
-        if not is_end:
+        if not self._received.endswith(_END_OF_STREAM):
             return
         if window.is_open:
             window.totals_s.append(now - self._sent_at)
