@@ -9,9 +9,9 @@ sending its next request when it has its answer. The Engine gets the same reques
     python scripts/bench_serve.py --model-dir output --modes streaming
     python scripts/bench_serve.py --cpu-per-request                           # against a bare FastAPI endpoint
 
-Rates count what happened in the window; tokens are the server's own count (GET /metrics). CPU is user and system time
-of the whole process, by requests that ended in the window: where a window holds few requests, those cut by its ends
-matter. `first token` is from sending a request to the first piece of its stream; `between tokens`, a stream's time
+A window lasts --seconds, and longer where two requests of each client take longer. Rates count what happened in it;
+tokens are the server's own count (GET /metrics). CPU is user and system time of the whole process, by requests that
+ended in the window: where it holds few requests, those cut by its ends matter. `first token` is from sending a request to the first piece of its stream; `between tokens`, a stream's time
 from its first piece to its end by its tokens but one; `between pieces`, what a reader waits for the next. The rate
 limit is off, everything else is on: request ids, metrics, a log line for each request, written to a file.
 
@@ -85,7 +85,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--modes", default=",".join(MODES), help="default %(default)s")
     parser.add_argument("--tokens", type=count, default=128, help="most tokens of a request (default %(default)s)")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="default %(default)s")
-    parser.add_argument("--seconds", type=positive, default=5.0, help="length of a window (default %(default)s)")
+    parser.add_argument("--seconds", type=positive, default=5.0, help="least length of a window (default %(default)s)")
     parser.add_argument("--warm-up", type=positive, default=1.0, help="seconds before it (default %(default)s)")
     parser.add_argument("--cpu-per-request", action="store_true", help="compare with a bare FastAPI endpoint instead")
     parser.add_argument("--repeats", type=count, default=5, help="windows of each there; medians count (default 5)")
@@ -164,13 +164,14 @@ def engine_rate(engine: Engine, concurrency: int, max_tokens: int, warm_up_s: fl
         params = SamplingParams(max_tokens=max_tokens, temperature=TEMPERATURE, seed=seed, stop_token_ids=(bos,))
         engine.add(GenerationRequest(str(seed), (bos,), params))
 
-    def run_for(duration_s: float) -> float:
-        tokens, start = 0, time.perf_counter()
-        while (elapsed_s := time.perf_counter() - start) < duration_s:
+    def run_for(duration_s: float, num_requests: int) -> float:
+        tokens, finished, start = 0, 0, time.perf_counter()
+        while (elapsed_s := time.perf_counter() - start) < duration_s or finished < num_requests:
             for event in engine.step():
                 if isinstance(event, TokenEvent):
                     tokens += len(event.token_ids)
                 elif isinstance(event, Finished):
+                    finished += 1
                     add()
                 elif isinstance(event, Failed):
                     raise event.error
@@ -178,8 +179,8 @@ def engine_rate(engine: Engine, concurrency: int, max_tokens: int, warm_up_s: fl
 
     for _ in range(concurrency):
         add()
-    run_for(warm_up_s)
-    speed = run_for(seconds)
+    run_for(warm_up_s, 0)
+    speed = run_for(seconds, 2 * concurrency)
     for seed in range(10**9, next(numbers)):
         engine.cancel(str(seed))
     engine.step()

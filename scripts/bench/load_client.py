@@ -1,8 +1,9 @@
 """Closed-loop load on a server, from a process of its own: python -m bench.load_client TASK.
 
 TASK: {"host", "port", "pid" of the server, "path", "body" (all fields but the seed), "connections", "warm_up_s",
-"seconds"}. Each connection sends a request, reads the answer, sends the next. What ends within the window is measured;
-the result is printed as one line of JSON, see `Window.result`.
+"seconds"}. Each connection sends a request, reads the answer, sends the next. The window lasts `seconds`, and until
+each has ended two requests on average; what ends within it is measured. The result is printed as one line of JSON,
+see `Window.result`.
 
 The client shares its cores with the server, so it does as little as it can: raw bytes on kept connections, no HTTP
 library, an answer's end found by its last bytes.
@@ -24,6 +25,7 @@ _FIRST_SEED = 10**9  # all seeds are as long as each other, so that the head of 
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 _COMPLETION_TOKENS = re.compile(rb'"completion_tokens":([0-9]+)')
 _END_OF_STREAM = b"\r\n0\r\n\r\n"
+_LOOK_S = 0.05
 _TAIL_BYTES = 256  # the end of a stream that holds its usage
 _TOKENS = re.compile(rb"^microgpt_generated_tokens_total ([0-9.e+]+)", re.MULTILINE)
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -39,6 +41,10 @@ class Window:
         self.gaps_s: list[float] = []  # between pieces of a stream
         self.token_s: list[float] = []  # of each stream: from its first piece to its last, by tokens but the first
         self.errors: dict[str, int] = {}
+
+    @property
+    def num_ended(self) -> int:
+        return len(self.totals_s) + sum(self.errors.values())
 
     def result(self, before: "Mark", after: "Mark") -> dict[str, Any]:
         """Counts, seconds, CPU seconds, and percentiles (50, 95, 99) in seconds; tokens as the server counted them."""
@@ -177,6 +183,8 @@ class Load:
         before = Mark(pid, await server_tokens(*address))
         self.window.is_open = True
         await self._pass(self._task["seconds"])
+        while self.window.num_ended < 2 * self._task["connections"]:
+            await self._pass(_LOOK_S)
         self.window.is_open = False
         after = Mark(pid, await server_tokens(*address))
         self.stopping = True
