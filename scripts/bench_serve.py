@@ -11,9 +11,10 @@ sending its next request when it has its answer. The Engine gets the same reques
 
 A window lasts --seconds, and longer where two requests of each client take longer. Rates count what happened in it;
 tokens are the server's own count (GET /metrics). CPU is user and system time of the whole process, by requests that
-ended in the window: where it holds few requests, those cut by its ends matter. `first token` is from sending a request to the first piece of its stream; `between tokens`, a stream's time
-from its first piece to its end by its tokens but one; `between pieces`, what a reader waits for the next. The rate
-limit is off, everything else is on: request ids, metrics, a log line for each request, written to a file.
+ended in the window: where it holds few requests, those cut by its ends matter. `first token` is from sending a request
+to the first piece of its stream; `between tokens`, a stream's time from its first piece to its end by its tokens but
+one; `between pieces`, what a reader waits for the next. The rate limit is off, everything else is on: request ids,
+metrics, a log line for each request, written to a file.
 
 --cpu-per-request: T0, one sample of 8 tokens, the rate limit on as well (and never reached), and in turns with it an
 endpoint in FastAPI with a pydantic body and answer that does nothing, under the same uvicorn with uvloop and httptools.
@@ -278,8 +279,11 @@ def _time(microseconds: float | None) -> str:
 
 
 def _times(seconds: list[float]) -> str:
-    """Percentiles in milliseconds."""
-    return " / ".join(f"{1000 * value:.3g}" for value in seconds) + " ms" if seconds else "-"
+    """Percentiles in seconds or milliseconds."""
+    if not seconds:
+        return "-"
+    factor, unit = (1, "s") if seconds[-1] >= 1 else (1000, "ms")
+    return " / ".join(f"{factor * value:.3g}" for value in seconds) + f" {unit}"
 
 
 def main(argv: list[str] | None = None) -> int:
