@@ -3,7 +3,6 @@
 A plain wrapper around `send`: Starlette's BaseHTTPMiddleware would put a task and a queue into every stream.
 """
 
-import contextlib
 import json
 import logging
 import random
@@ -29,8 +28,6 @@ SCOPE_KEY = "microgpt.access"
 _SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 TEXT_TIME, JSON_TIME = "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"
 _QUOTED = frozenset(("note", "prompts", "replies"))
-
-
 # What a client may put into the log and the labels of metrics as its method; everything else is "other".
 _METHODS = {method: method for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")}
 _NO_METHOD = "other"
@@ -140,21 +137,21 @@ class AccessLog:
         now = int(time.time())
         if now != self._second:
             self._second, self._time = now, time.strftime(self._time_format, time.localtime(now))
-        with contextlib.suppress(OSError, ValueError):  # nobody reads, or it is closed: no reason to stop serving
-            sys.stderr.write(self._format(self._time, access.fields(duration_s)))
+        line = self._format(self._time, access.fields(duration_s))
+        try:
+            sys.stderr.write(line)
+        except (OSError, ValueError):  # nobody reads, or it is closed: no reason to stop serving
+            return
 
 
 def _text_line(when: str, fields: dict[str, Any]) -> str:
-    return f"{when} INFO {__name__}: request {_text_fields(fields)}\n"
+    """`name=value` pairs. Texts that others may have written are quoted as in JSON: they cannot pass for fields."""
+    pairs = [f"{name}={json.dumps(value) if name in _QUOTED else value}" for name, value in fields.items()]
+    return f"{when} INFO {__name__}: request {' '.join(pairs)}\n"
 
 
 def _json_line(when: str, fields: dict[str, Any]) -> str:
     return json.dumps({"time": when, "level": "INFO", "logger": __name__, "message": "request", **fields}) + "\n"
-
-
-def _text_fields(fields: dict[str, Any]) -> str:
-    """`name=value` pairs. Texts that others may have written are quoted as in JSON: they cannot pass for fields."""
-    return " ".join([f"{name}={json.dumps(value) if name in _QUOTED else value}" for name, value in fields.items()])
 
 
 async def send_json(send: Send, status: int, body: bytes, headers: MutableMapping[str, str] | None = None) -> None:

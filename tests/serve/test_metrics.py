@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 import microgpt
-from microgpt import Checkpoint, Engine, NumericalError
+from microgpt import Checkpoint, Engine, NumericalError, TokenEvent
 from microgpt.engine import build_engine
-from serve.engine_client import EngineClient
+from serve.engine_client import EngineClient, Generation
 from serve.histogram import Histogram
 from serve.metrics import Metrics
 from tests.serve.asgi_driver import CHAT, GENERATE, JSON, Served, served
@@ -186,7 +186,7 @@ def test_values_equal_a_client_side_tally(tiny_checkpoint: Checkpoint):
     asyncio.run(main())
 
 
-def test_gaps_and_batches_add_up(tiny_checkpoint: Checkpoint):
+def test_batch_sizes_are_of_steps(tiny_checkpoint: Checkpoint):
     async def scenario(service: Served, engine: ScriptedEngine) -> None:
         await service.ask(GENERATE, {"num_samples": 3, "max_tokens": 5})
         await service.ask(GENERATE, {"num_samples": 1, "max_tokens": 1})
@@ -198,10 +198,19 @@ def test_gaps_and_batches_add_up(tiny_checkpoint: Checkpoint):
         assert value(series, "batch_size_bucket", le="2") == 1
         assert value(series, "batch_size_bucket", le="4") == 6
         assert value(series, "token_gap_seconds_count") == 3 * 4
-        assert value(series, "token_gap_seconds_sum") >= 12 * 0.005
-        assert value(series, "token_gap_seconds_bucket", le="0.0025") == 0
 
-    run(tiny_checkpoint, scenario, step_s=0.005)
+    run(tiny_checkpoint, scenario)
+
+
+def test_tokens_that_come_together_share_the_time_since_the_last(tiny_checkpoint: Checkpoint):
+    client = EngineClient(lambda: build_engine(tiny_checkpoint), max_queue=1)
+    generation = Generation(client, ["a", "b"])
+    for request_id, num_tokens, now in (("a", 3, 10.0), ("b", 1, 12.0), ("a", 4, 12.0), ("b", 1, 12.5), ("a", 1, 13.0)):
+        generation._put(TokenEvent(request_id, (0,) * num_tokens, ""), now)
+    gaps = client.token_gaps
+    assert (sum(gaps.counts), gaps.total) == (6, 2.0 + 0.5 + 1.0)
+    assert sum(gaps.counts[: gaps.bounds.index(0.5) + 1]) == 5  # 0.5 five times, then 1.0
+    assert (generation.first_token_at, generation.num_tokens) == (10.0, 10)
 
 
 def test_running_and_queued_sequences(tiny_checkpoint: Checkpoint):
