@@ -64,8 +64,10 @@ class Endpoint:
             except HttpError as error:
                 await answer.fail(error)
             except MicrogptError as error:
-                access.note = str(error)
-                await answer.fail(as_http_error(error))
+                failure = as_http_error(error)
+                if failure.status >= 500:  # a message about a client's mistake may quote what it sent
+                    access.note = str(error)
+                await answer.fail(failure)
             except Exception:
                 logger.exception("unexpected error in request %s", access.request_id)
                 await answer.fail(HttpError(500, "internal error"))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from microgpt import Checkpoint, NumericalError
+from microgpt import Checkpoint, InvalidRequest, NumericalError
 from serve.access import configure_logging
 from tests.serve.asgi_driver import CHAT, GENERATE, JSON, Served, served
 from tests.serve.scripted_engine import ScriptedEngine, as_engine
@@ -124,6 +124,21 @@ def test_prompts_and_replies_only_when_asked_for_and_cut(
         assert json.loads(generate)["replies"] == ["one\n" + "x" * 600] * 2
     else:
         assert f"prompts={json.dumps(['abc' + chr(10) + 'def'])} replies={json.dumps([reply])}" in chat
+
+
+def test_a_mistake_is_not_quoted(
+    tiny_checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(*args: Any) -> Any:
+        raise InvalidRequest("regex must be short, got 'secret'")
+
+    async def scenario(service: Served, engine: ScriptedEngine) -> None:
+        monkeypatch.setattr(service.service, "start", refuse)
+        assert "secret" in (await service.ask(GENERATE, {})).error
+
+    [line] = log_of(tiny_checkpoint, scenario, capsys, "text")
+    assert "status=400" in line
+    assert "secret" not in line
 
 
 def test_a_client_that_left_is_noted(tiny_checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str]):
