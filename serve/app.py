@@ -8,7 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route as AsgiRoute
 
 import microgpt
@@ -18,6 +18,7 @@ from serve.endpoint import Endpoint
 from serve.errors import rust_debug
 from serve.hosts import guarded
 from serve.limits import RateLimiter
+from serve.metrics import CONTENT_TYPE, Metrics
 from serve.service import Service
 from serve.settings import Settings
 
@@ -91,9 +92,15 @@ def build_app(settings: Settings, service: Service, limiter: RateLimiter) -> Acc
                 limiter,
                 max_body_bytes=settings.max_body_bytes,
                 request_timeout_s=settings.request_timeout_s,
+                log_prompts=settings.log_prompts,
             )
             app.router.routes.append(AsgiRoute(route.path, endpoint, methods=list(route.methods)))
-    _add_info_routes(app, service)
+    metrics = Metrics(service.client)
+    _add_info_routes(app, service, metrics)
+    for route in app.routes:
+        if isinstance(route, AsgiRoute):
+            for method in sorted(route.methods or ()):
+                metrics.expect(route.path, method)
     app.openapi = lambda: _openapi(app)
     inner: Any = app
     if settings.cors_origins:
@@ -104,10 +111,11 @@ def build_app(settings: Settings, service: Service, limiter: RateLimiter) -> Acc
             allow_headers=("content-type", "x-request-id"),
             expose_headers=("x-request-id", "retry-after", "ratelimit", "ratelimit-policy"),
         )
-    return AccessLayer(guarded(inner, settings.host, settings.allowed_hosts, settings.cors_origins))
+    inner = guarded(inner, settings.host, settings.allowed_hosts, settings.cors_origins)
+    return AccessLayer(inner, metrics, settings.log_format)
 
 
-def _add_info_routes(app: FastAPI, service: Service) -> None:
+def _add_info_routes(app: FastAPI, service: Service, metrics: Metrics) -> None:
     card = model_card(service)
 
     @app.get("/health", response_model=Health, responses={503: {"model": Health}})
@@ -117,11 +125,16 @@ def _add_info_routes(app: FastAPI, service: Service) -> None:
         body = Health(status=status, model=card, uptime_s=round(service.uptime_s, 3))
         return JSONResponse(body.model_dump(), 200 if status == "ok" else 503)
 
+    @app.get("/metrics", response_class=PlainTextResponse)
+    async def read_metrics() -> Response:  # pyright: ignore[reportUnusedFunction]
+        """Counters, gauges and histograms in the text format of Prometheus."""
+        return Response(metrics.render(), media_type=CONTENT_TYPE)
+
     @app.get("/")
     async def index() -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
         """What is here."""
         generating = [f"POST {route.path}" for dialect in DIALECTS for route in dialect.routes]
-        return {"name": "microgpt", "routes": [*generating, "GET /health", "GET /openapi.json"]}
+        return {"name": "microgpt", "routes": [*generating, "GET /health", "GET /metrics", "GET /openapi.json"]}
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

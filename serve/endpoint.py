@@ -16,6 +16,7 @@ from serve.service import Generation, Service
 logger = logging.getLogger(__name__)
 
 DISCARD_S = 1.0  # how long a refused request's body is awaited before its connection is closed
+LOGGED_CHARS = 1000  # of a prompt, and of each reply, where they are logged
 LAST_WORDS_S = 1.0  # how long a stream that timed out may take to accept its error event
 
 
@@ -34,6 +35,7 @@ class Endpoint:
         *,
         max_body_bytes: int,
         request_timeout_s: float,
+        log_prompts: bool,
     ):
         self._dialect = dialect
         self._route = route
@@ -41,6 +43,7 @@ class Endpoint:
         self._limiter = limiter
         self._max_body_bytes = max_body_bytes
         self._request_timeout_s = request_timeout_s
+        self._log_prompts = log_prompts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         access: Access = scope[SCOPE_KEY]
@@ -57,12 +60,14 @@ class Endpoint:
             try:
                 await self._serve(scope, receive, answer, access)
             except ClientDisconnected:
-                access.note = "client disconnected"
+                access.note, access.cancelled = "client disconnected", "disconnected"
             except HttpError as error:
                 await answer.fail(error)
             except MicrogptError as error:
-                access.note = str(error)
-                await answer.fail(as_http_error(error))
+                failure = as_http_error(error)
+                if failure.status >= 500:  # a message about a client's mistake may quote what it sent
+                    access.note = str(error)
+                await answer.fail(failure)
             except Exception:
                 logger.exception("unexpected error in request %s", access.request_id)
                 await answer.fail(HttpError(500, "internal error"))
@@ -80,24 +85,35 @@ class Endpoint:
                 what = "the request"
                 async with _UntilDisconnect(receive):
                     work = await self._service.prepare(self._route.prepare, body)
+                    access.prompt_tokens = sum(len(each.prompt_ids) * each.num_samples for each in work.requests)
+                    if self._log_prompts:
+                        num_samples = sum(each.num_samples for each in work.requests)
+                        access.prompts, access.replies = self._prompts(work), [""] * num_samples
                     with self._service.start(work.requests) as generation:
                         try:
-                            await self._answer(work, generation, answer)
+                            await self._answer(work, generation, answer, access.replies)
                         finally:
                             access.num_tokens = generation.num_tokens
+                            access.first_token_at = generation.first_token_at
         except TimeoutError:
             status = 504 if what == "the request" else 408
             access.note = "timeout"
+            access.cancelled = "timeout" if status == 504 else ""
             headers = {} if what == "the request" else {"Connection": "close"}  # the rest of the body may still come
             reason = f"{what} took longer than {self._request_timeout_s:g} s"
             raise HttpError(status, reason, headers) from None
 
-    async def _answer(self, work: Work, generation: Generation, answer: "_Answer") -> None:
-        """Wait for the engine and send: the whole, or pieces as they come."""
+    async def _answer(
+        self, work: Work, generation: Generation, answer: "_Answer", replies: list[str] | None = None
+    ) -> None:
+        """Wait for the engine and send: the whole, or pieces as they come. The beginnings of texts go to `replies`."""
         renderer, events = work.renderer, b""
         while not generation.done:
             news = await generation.news(whole=not work.stream)
             events = b"".join([renderer.push(progress) for progress in news])
+            if replies is not None:
+                for progress in news:
+                    replies[progress.index] = (replies[progress.index] + progress.text)[:LOGGED_CHARS]
             if work.stream and events and not generation.done:
                 # The head goes out with the first piece: until then an error can still be a status.
                 await answer.send_events(events)
@@ -105,6 +121,12 @@ class Endpoint:
             await answer.send_events(events + renderer.end_stream(), last=True)
         else:
             await answer.send_whole(renderer.body())
+
+    def _prompts(self, work: Work) -> list[str]:
+        """The beginnings of the prompts as text, equal ones once."""
+        # Four bytes make a character at most, and a token at least one byte, if it is not special.
+        prompts = dict.fromkeys(request.prompt_ids[: 4 * LOGGED_CHARS] for request in work.requests)
+        return [self._service.tokenizer.decode(ids)[:LOGGED_CHARS] for ids in prompts]
 
     async def _discard_body(self, scope: Scope, receive: Receive) -> None:
         """Read on before a `Connection: close`: closing on unread data would reset the connection under the answer."""

@@ -7,6 +7,7 @@ events of an engine step.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,8 +25,15 @@ from microgpt import (
     MicrogptError,
     TokenEvent,
 )
+from serve.histogram import Histogram
 
 logger = logging.getLogger(__name__)
+
+# Bounds of what is counted: sequences in a step, and seconds between tokens, of which a burst has many a millisecond.
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+TOKEN_GAPS_S = (
+    0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 10,
+)  # fmt: skip
 
 
 class EngineState(StrEnum):
@@ -47,7 +55,10 @@ class Generation:
     """The samples of one HTTP request in work, numbered through all its engine requests. A context manager: leaving it
     cancels what still runs."""
 
-    __slots__ = ("_client", "_error", "_first", "_fresh", "_ids", "_num_live", "_waiter", "_whole", "num_tokens")
+    __slots__ = (
+        "_client", "_error", "_first", "_fresh", "_ids", "_last_at", "_num_live", "_waiter", "_whole",
+        "first_token_at", "num_tokens",
+    )  # fmt: skip
 
     def __init__(self, client: "EngineClient", requests: Sequence[GenerationRequest]):
         self._client = client
@@ -61,7 +72,9 @@ class Generation:
         self._error: MicrogptError | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._whole = False
-        self.num_tokens = 0  # sampled so far, over all sequences
+        self._last_at: dict[int, float] = {}  # when each sample's latest tokens came
+        self.num_tokens = 0  # sampled so far, over all samples
+        self.first_token_at: float | None = None  # of time.monotonic
 
     @property
     def done(self) -> bool:
@@ -85,8 +98,8 @@ class Generation:
         fresh, self._fresh = self._fresh, {}
         return list(fresh.values())
 
-    def _put(self, event: Event) -> None:
-        """Take an event of one of the samples."""
+    def _put(self, event: Event, now: float) -> None:
+        """Take an event of one of the samples, which has come `now`."""
         if isinstance(event, Failed):
             self._error = event.error
             self._num_live -= 1
@@ -97,13 +110,22 @@ class Generation:
                 progress = self._fresh[index] = Progress(index)
             if isinstance(event, TokenEvent):
                 progress.text += event.text
-                self.num_tokens += len(event.token_ids)
+                self._count(index, len(event.token_ids), now)
             else:
                 progress.end = event
                 self._num_live -= 1
         ready = self._error is not None or not self._num_live or not self._whole
         if ready and self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def _count(self, index: int, num_tokens: int, now: float) -> None:
+        self.num_tokens += num_tokens
+        last_at = self._last_at.get(index)
+        if last_at is not None:
+            self._client.token_gaps.observe((now - last_at) / num_tokens, num_tokens)
+        elif self.first_token_at is None:
+            self.first_token_at = now
+        self._last_at[index] = now
 
     def close(self) -> None:
         """Cancel what still runs; its KV memory is free a step later."""
@@ -123,11 +145,16 @@ class EngineClient:
     """One engine thread, used from one event loop.
 
     build: makes the engine, on the engine thread. max_queue: most samples accepted and not finished.
+    num_tokens: sampled for generations that were still wanted, since the start. batch_sizes: how many samples got
+    tokens, by step. token_gaps: seconds between the tokens of a sample, its first piece's left out.
     """
 
     def __init__(self, build: Callable[[], Engine], *, max_queue: int):
         self.max_queue = max_queue
         self.state = EngineState.LOADING
+        self.num_tokens = 0
+        self.batch_sizes = Histogram(BATCH_SIZES)
+        self.token_gaps = Histogram(TOKEN_GAPS_S)
         self._thread = EngineThread(
             build,
             max_queue=max_queue,
@@ -196,10 +223,17 @@ class EngineClient:
         self._built.set_result(None)
 
     def _deliver(self, events: list[Event]) -> None:
+        now, batch_size = time.monotonic(), 0
         for event in events:
             generation = self._generations.get(event.request_id)
-            if generation is not None:  # else it was cancelled: its reader has gone
-                generation._put(event)
+            if generation is None:
+                continue  # cancelled: its reader has gone
+            if isinstance(event, TokenEvent):
+                batch_size += 1
+                self.num_tokens += len(event.token_ids)
+            generation._put(event, now)
+        if batch_size:
+            self.batch_sizes.observe(batch_size)
 
     def _fault(self, error: BaseException) -> None:
         assert self._built is not None

@@ -1,13 +1,12 @@
 """HTTP/1.1 on the wire: uvicorn's httptools protocol with bounded heads and bounded patience, and refusals in JSON.
 
-These refusals never become ASGI requests, so nothing further in sees, logs or counts them. A body that comes too slowly
-is the exception: its request runs already, is told so (`serve.body.LATE_KEY`), and answers by itself.
+These refusals never become ASGI requests; the access layer is told of them, for its log and its metrics. A body that
+comes too slowly is the exception: its request runs already, is told so (`serve.body.LATE_KEY`), and answers by itself.
 """
 
 import asyncio
 import math
 import select
-import uuid
 from collections.abc import Collection
 from http import HTTPStatus
 from typing import Any, cast
@@ -15,6 +14,7 @@ from typing import Any, cast
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from serve.access import AccessLayer, new_request_id
 from serve.body import LATE_KEY
 from serve.errors import error_body
 
@@ -138,6 +138,9 @@ class HttpProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
             self._deaf = True
             return
+        request_id = new_request_id()
+        if isinstance(self.app, AccessLayer):
+            self.app.refused(request_id, status)
         body = error_body(message)
         lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
         lines += [name + b": " + value for name, value in self.server_state.default_headers]
@@ -145,7 +148,7 @@ class HttpProtocol(HttpToolsProtocol):
             b"content-type: application/json",
             b"content-length: %d" % len(body),
             b"connection: close",
-            b"x-request-id: " + uuid.uuid4().hex.encode(),
+            b"x-request-id: " + request_id.encode(),
         ]
         self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
         self.transport.close()

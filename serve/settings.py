@@ -45,6 +45,10 @@ def _choice(default: str, choices: Sequence[str], meaning: str) -> Any:
     return _setting(default, lambda text: choices[choices.index(text)], f"one of {', '.join(choices)}", meaning)
 
 
+def _switch(default: str, meaning: str) -> Any:
+    return _setting(default, lambda text: bool(("off", "on").index(text)), "one of off, on", meaning)
+
+
 def _integer(default: int, low: int, high: int | None, meaning: str) -> Any:
     def parse(text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,18}", text) or int(text) < low or (high is not None and int(text) > high):
@@ -138,6 +142,7 @@ class Settings:
     )
     shutdown_grace_s: float = _seconds("30", 0, "seconds in [0, 86400]", "how long SIGTERM waits for running requests")
     log_format: str = _choice("text", ("text", "json"), "format of the log on standard error")
+    log_prompts: bool = _switch("off", "whether the log shows prompts and replies, 1000 characters of each")
 
 
 def load_settings(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> Settings:

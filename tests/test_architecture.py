@@ -15,11 +15,12 @@ LAYERS = [
     ["serve.app", "serve.protocol"],
     ["serve.endpoint", "serve.hosts"],
     ["serve.access"],
+    ["serve.metrics"],
     ["serve.dialects"],
     ["serve.service"],
     ["serve.limits", "serve.engine_client"],
     ["serve.body"],
-    ["serve.settings", "serve.errors", "serve.sse"],
+    ["serve.settings", "serve.errors", "serve.sse", "serve.histogram"],
     ["microgpt.cli"],
     ["microgpt"],  # the face alone: `from microgpt import X`
     ["microgpt.engine"],
@@ -41,6 +42,7 @@ FENCES = {
     "starlette": ("serve",),
     "slowapi": ("serve.limits",),
     "limits": ("serve.limits",),
+    "prometheus_client": ("serve.metrics",),
     "pydantic": ("serve",),
 }
 

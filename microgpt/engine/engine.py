@@ -68,7 +68,7 @@ class Engine:
         memory = self._memory
         return Stats(
             running=len(self._running),
-            waiting=sum(job.num_waiting for job in self._waiting),
+            waiting=sum(job.num_waiting for job in tuple(self._waiting)),  # a copy: other threads may look
             free_slots=len(self._free_slots),
             num_slots=self.backend.num_slots,
             free_pages=memory.free_pages,

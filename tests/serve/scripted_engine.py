@@ -17,6 +17,7 @@ from microgpt import (
     TokenEvent,
     Usage,
 )
+from microgpt.engine import Stats
 from microgpt.request import Failed
 
 
@@ -44,17 +45,25 @@ class ScriptedEngine:
         self.live: dict[str, _Live] = {}
         self.seen: list[GenerationRequest] = []
         self.cancelled: list[str] = []
+        self.num_prompt_tokens = 0
         self._events: deque[Event] = deque()
 
     @property
     def has_work(self) -> bool:
         return bool(self.live or self._events)
 
+    @property
+    def stats(self) -> Stats:
+        """8 slots, all that live have one; 10 pages, 4 of them cached."""
+        running = sum(live.request.num_samples for live in tuple(self.live.values()))
+        return Stats(running, 0, 8 - running, 8, 6, 4, 0, 10, self.num_prompt_tokens, 0)
+
     def check(self, request: GenerationRequest) -> None:
         pass
 
     def add(self, request: GenerationRequest) -> None:
         self.seen.append(request)
+        self.num_prompt_tokens += len(request.prompt_ids) * request.num_samples
         self.live[request.id] = _Live(request)
 
     def cancel(self, request_id: str) -> None:

@@ -2,8 +2,6 @@
 
 import asyncio
 import gc
-import json
-import logging
 import random
 import re
 import threading
@@ -14,7 +12,6 @@ import pytest
 
 from microgpt import Checkpoint, NumericalError, load_checkpoint
 from microgpt.text_stream import WHITE_SPACE
-from serve.access import configure_logging
 from serve.dialects import DIALECTS
 from tests.serve.asgi_driver import CHAT, GENERATE, JSON, Exchange, Served, served
 from tests.serve.scripted_engine import ScriptedEngine, as_engine
@@ -140,43 +137,6 @@ def test_request_id(tiny_checkpoint: Checkpoint, given: bytes, kept: bool):
             assert request_id == given.decode() if kept else re.fullmatch("[0-9a-f]{32}", request_id)
 
     run(tiny_checkpoint, scenario)
-
-
-@pytest.mark.parametrize("log_format", ["text", "json"])
-def test_access_log(tiny_checkpoint: Checkpoint, log_format: str, capsys: pytest.CaptureFixture[str]):
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    try:
-        configure_logging(log_format)
-
-        async def scenario(service: Served, engine: ScriptedEngine) -> None:
-            header = [(b"x-request-id", b"the-id")]
-            await service.ask(GENERATE, {"max_tokens": 3, "num_samples": 2, "x": "secret"}, headers=JSON + header)
-            await get(service, "/health")
-            await get(service, "/no\nsuch")
-
-        run(tiny_checkpoint, scenario, pieces=("secret",))
-    finally:
-        root.handlers[:], root.level = handlers, level
-    lines = [line for line in capsys.readouterr().err.splitlines() if "asyncio" not in line]
-    assert len(lines) == 3
-    assert "secret" not in "".join(lines)
-    if log_format == "json":
-        first, second, third = map(json.loads, lines)
-        assert {
-            "id": "the-id",
-            "method": "POST",
-            "route": GENERATE,
-            "status": 200,
-            "tokens": 6,
-        }.items() <= first.items()
-        assert first["duration_ms"] > 0
-        assert (second["route"], third["route"], third["status"]) == ("/health", "-", 404)
-        assert "tokens" not in second
-    else:
-        assert f"id=the-id method=POST route={GENERATE} status=200 tokens=6 duration_ms=" in lines[0]
-        assert "route=/health status=200" in lines[1]
-        assert "route=- status=404" in lines[2]
 
 
 def test_cors_only_for_listed_origins_and_never_with_credentials(tiny_checkpoint: Checkpoint):

@@ -52,6 +52,22 @@ def test_malformed_requests_are_400_in_json_with_an_id(server: ServerProcess, da
     assert json.loads(body) == {"error": "malformed HTTP request"}
 
 
+def test_refusals_are_counted_and_logged(server: ServerProcess) -> None:
+    def counted(status: int) -> int:
+        answer = exchange(server, b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").decode()
+        series = f'microgpt_requests_total{{method="other",route="unmatched",status="{status}"}} '
+        return int(float(answer.partition(series)[2].partition("\n")[0] or 0))
+
+    before = counted(400), counted(431)
+    ids = set()
+    for data in (b"hello\r\n\r\n", b"\x16\x03\x01", b"GET / HTTP/1.1\r\n" + b"x-many: 1\r\n" * 129 + b"\r\n"):
+        head = exchange(server, data).partition(b"\r\n\r\n")[0].decode()
+        ids.add(head.partition("x-request-id: ")[2].partition("\r\n")[0])
+    assert (counted(400), counted(431)) == (before[0] + 2, before[1] + 1)
+    lines = {line["id"]: line for line in map(json.loads, server.err) if "id" in line}
+    assert sorted(lines[request_id]["status"] for request_id in ids) == [400, 400, 431]
+
+
 @pytest.mark.parametrize(
     "behind", [b"", b"\x00\x00\x0c\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x64\x00\x04\x00\x00\xff\xff"]
 )

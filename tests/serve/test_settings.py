@@ -18,7 +18,7 @@ def test_defaults():
         rng="default",
         rate_limit=(5, NS_PER_S), rate_burst=10, trusted_proxies=(), cors_origins=(), allowed_hosts=(),
         max_body_bytes=4 * 2**20, max_bodies_bytes=64 * 2**20, max_queue=256, request_timeout_s=60.0,
-        receive_timeout_s=10.0, keep_alive_timeout_s=60.0, shutdown_grace_s=30.0, log_format="text",
+        receive_timeout_s=10.0, keep_alive_timeout_s=60.0, shutdown_grace_s=30.0, log_format="text", log_prompts=False,
     )  # fmt: skip
     with pytest.raises(FrozenInstanceError):
         settings.port = 1  # pyright: ignore[reportAttributeAccessIssue]
@@ -32,8 +32,8 @@ def test_every_setting_can_come_from_either_side_and_flags_win():
         "MAX_BODY_BYTES": ("10", "11"), "MAX_QUEUE": ("3", "4"), "REQUEST_TIMEOUT_S": ("0.5", "2"),
         "SHUTDOWN_GRACE_S": ("0", "1"), "LOG_FORMAT": ("json", "text"),
         "ALLOWED_HOSTS": ("Chat.Example.org, [::1]", "*"), "MAX_BODIES_BYTES": ("10", "11"),
-        "RECEIVE_TIMEOUT_S": ("0.5", "2"), "KEEP_ALIVE_TIMEOUT_S": ("0.5", "2"), "BACKEND": ("numba", "torch"),
-        "THREADS": ("1", "2"),
+        "RECEIVE_TIMEOUT_S": ("0.5", "2"), "KEEP_ALIVE_TIMEOUT_S": ("0.5", "2"), "LOG_PROMPTS": ("on", "off"),
+        "BACKEND": ("numba", "torch"), "THREADS": ("1", "2"),
     }  # fmt: skip
     assert {name.lower() for name in values} == {field.name for field in fields(Settings)}
     environ = {name: pair[0] for name, pair in values.items()}
@@ -59,6 +59,7 @@ def test_every_setting_can_come_from_either_side_and_flags_win():
         ("ALLOWED_HOSTS", "http://a"), ("ALLOWED_HOSTS", "a:80"), ("ALLOWED_HOSTS", "a, -b"), ("ALLOWED_HOSTS", "[a]"),
         ("MAX_BODIES_BYTES", "0"), ("RECEIVE_TIMEOUT_S", "0"), ("KEEP_ALIVE_TIMEOUT_S", "inf"),
         ("REQUEST_TIMEOUT_S", "nan"), ("REQUEST_TIMEOUT_S", "inf"), ("SHUTDOWN_GRACE_S", "-1"), ("LOG_FORMAT", "xml"),
+        ("LOG_PROMPTS", "yes"),
     ],
 )  # fmt: skip
 def test_bad_value_names_variable_expectation_and_value(name: str, value: str):
