@@ -36,8 +36,8 @@ def next_token(
     """The id to append, given float (vocab,) logits and how many tokens were sampled before it.
 
     draw: called once unless greedy. prompt_ids, output_ids: the tokens so far; only penalties look at them.
-    allowed: (vocab,) bool, what a grammar lets come. Raises NumericalError if a logit is NaN or infinite, InvalidRequest
-    if no token is left.
+    allowed: (vocab,) bool, what a grammar lets come. Raises NumericalError if a logit is NaN or infinite,
+    InvalidRequest if no token is left.
     """
     z = adjusted(logits, params, num_sampled, prompt_ids, output_ids, allowed)
     order = likeliest_first(z)
@@ -66,7 +66,7 @@ def adjusted(
     output_ids: Sequence[int] = (),
     allowed: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The logits (vocab,) after penalties, bias and masks, as a copy; what can not come has -inf. Raises as next_token."""
+    """A copy of the logits (vocab,) after penalties, bias and masks; what cannot come has -inf. Raises as next_token."""
     z = np.array(logits, np.float64)  # (vocab,), a copy
     if not np.isfinite(z).all():
         raise NumericalError("the model produced logits that are not finite")
