@@ -66,7 +66,8 @@ def adjusted(
     output_ids: Sequence[int] = (),
     allowed: np.ndarray | None = None,
 ) -> np.ndarray:
-    """A copy of the logits (vocab,) after penalties, bias and masks; what cannot come has -inf. Raises as next_token."""
+    """A copy of the logits (vocab,) after penalties, bias and masks; what cannot come has -inf. Raises as
+    next_token does."""
     z = np.array(logits, np.float64)  # (vocab,), a copy
     if not np.isfinite(z).all():
         raise NumericalError("the model produced logits that are not finite")

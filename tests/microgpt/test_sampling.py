@@ -244,7 +244,7 @@ def test_frequency_counts_and_presence_does_not_and_both_see_the_output_alone() 
 
 
 def test_penalties_come_before_the_bias_and_the_bias_before_masks() -> None:
-    params = SamplingParams(repetition_penalty=2, logit_bias={0: 10, 1: 100}, suppress_token_ids=(1,))
+    params = SamplingParams(repetition_penalty=2, logit_bias=((0, 10), (1, 100)), suppress_token_ids=(1,))
     z = adjusted(np.array([-1.0, 0.0, 1.0]), params, 0, prompt_ids=(0,))
     assert z.tolist() == [8, -np.inf, 1]
 
@@ -258,7 +258,7 @@ def test_a_tiny_repetition_penalty_leaves_numbers() -> None:
 
 def test_a_grammar_lets_nothing_else_come() -> None:
     allowed = np.array([False, True, False])
-    params = SamplingParams(temperature=0, logit_bias={0: 100})
+    params = SamplingParams(temperature=0, logit_bias=((0, 100),))
     assert next_token(np.array([5.0, 0.0, 3.0]), params, 0, pytest.fail, allowed=allowed) == 1
     with pytest.raises(InvalidRequest, match="no token is left to sample"):
         next_token(np.zeros(3), SamplingParams(suppress_token_ids=(1,)), 0, pytest.fail, allowed=allowed)
