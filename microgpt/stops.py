@@ -126,14 +126,12 @@ class StopMatcher:
                 self._drop(min(self._left, len(self._text) - rules.longest))
             return out
         index, token, start, end = found
-        stop = (
-            rules.strings[index] if index < len(rules.strings) else rules.patterns[index - len(rules.strings)].pattern
-        )
+        of_pattern = index - len(rules.strings)  # its index among patterns, negative if it is a string
+        stop = rules.strings[index] if of_pattern < 0 else rules.patterns[of_pattern].pattern
         self.match = StopMatch(stop, token, start + self._dropped, end + self._dropped)
         if not self._trim:
             return self._leave(end)
-        is_string = index < len(rules.strings)
-        return self._leave(start if is_string else max(start, ends[token] - rules.held))
+        return self._leave(start if of_pattern < 0 else max(start, ends[token] - rules.held))
 
     def finish(self, rest: str = "") -> str:
         """What was held back, and the `rest` of the text: the sequence ended without a stop."""

@@ -12,23 +12,14 @@ from microgpt.stops import HELD_FOR_PATTERNS, StopMatch, StopMatcher, compile_st
 from microgpt.text_stream import TextStream
 from microgpt.tokenizers import BpeTokenizer, train_bpe
 
-PIECES = st.lists(st.text("ab é\n", max_size=4), max_size=20)
-STRINGS = st.lists(st.text("ab é\n", min_size=1, max_size=5), max_size=3).map(tuple)
-MATCH_FOR_GOOD = [
-    "a+b",
-    "b{2,3}",
-    "a.*b",
-    "é|ba",
-    "a|ab",
-    "ab|a",
-    "[^a]a",
-    "(?i)AB",
-    "(a)(?P<x>b)?é",
-    "(?:)",
-    "(a|b)*\n",
-]
-MATCH_AT_THE_END = ["^ab", r"\bab\b", "ab$", "(?m)^b$", r"\Ba", r"a\z", "^$", r" \b"]
-PATTERNS = st.lists(st.sampled_from(MATCH_FOR_GOOD + MATCH_AT_THE_END), max_size=2).map(tuple)
+# Few characters and short stops, so that most texts hold a stop, and many a part of one.
+PIECES = st.lists(st.text("abé", max_size=3), max_size=20)
+STRINGS = st.lists(st.text("abé", min_size=2, max_size=5), max_size=2).map(tuple)
+MATCH_FOR_GOOD = ["bab", "aéb", "é|ba", "[^a]a", "(?i)AB", "b{2,3}é", "a.*b", "(a)(?P<x>b)?é", "(?:)", "(a|b)*é"]
+MATCH_AT_THE_END = [r"\bbab\b", "ab$", "(?m)b$", r"ba\B", r"ab\z", "^$"]
+PATTERNS = st.one_of(
+    st.just(()), st.lists(st.sampled_from([*MATCH_FOR_GOOD, *MATCH_AT_THE_END, "^ab"]), max_size=2).map(tuple)
+)
 CUTS = st.lists(st.integers(0, 100), max_size=12)
 
 
@@ -79,6 +70,7 @@ def run(matcher: StopMatcher, bursts: list[list[str]]) -> tuple[str, tuple | Non
 @settings(max_examples=400, deadline=None)
 @given(PIECES, STRINGS, PATTERNS, CUTS, st.booleans())
 @example(["b"], (), ("(?i)AB", "^ab"), [], True)
+@example(["a", "b"], ("ab",), (), [1], False)
 @example(["xaa", "", "b"], ("ab",), (), [1], True)
 @example(["abé"], ("b", "abé"), (), [], True)
 @example(["", "a"], (), ("(?:)",), [], True)
@@ -133,6 +125,19 @@ def test_characters_that_tokens_share_are_matched_when_they_are_whole(ids: list[
     bursts = [stream.pieces(part) for part in cut(ids, cuts)]
     expected = text_that_remains(strings, patterns, [whole.push([token]) for token in ids], True)
     assert run(StopMatcher(compile_stops(strings, patterns)), bursts) == expected
+
+
+@pytest.mark.parametrize("pattern", ["ab$", r"ab\z", r"ab\b", "(?m)ab$", r"ab\B|ab$"])
+def test_a_pattern_that_matches_the_end_of_the_text_so_far_matches_within_a_burst(pattern: str) -> None:
+    matcher = StopMatcher(compile_stops((), (pattern,)))
+    assert matcher.push(["x", "ab", "b"]) == "x"
+    assert matcher.match == StopMatch(pattern, 1, 1, 3)
+
+
+@pytest.mark.parametrize("trim", [True, False])
+def test_anchors_mean_the_beginning_of_the_whole_text(trim: bool) -> None:
+    matcher = StopMatcher(compile_stops(("no",), ("^ab", r"\Aab")), trim)
+    assert run(matcher, [["x"] * 200, *([piece] for piece in "ab" * 20)]) == ("x" * 200 + "ab" * 20, None)
 
 
 def test_a_stop_string_split_across_tokens_is_not_emitted() -> None:
