@@ -71,6 +71,7 @@ def run(matcher: StopMatcher, bursts: list[list[str]]) -> tuple[str, tuple | Non
 @given(PIECES, STRINGS, PATTERNS, CUTS, st.booleans())
 @example(["b"], (), ("(?i)AB", "^ab"), [], True)
 @example(["a", "b"], ("ab",), (), [1], False)
+@example(["b", "a", "b"], (), ("bab",), [1, 2], True)
 @example(["xaa", "", "b"], ("ab",), (), [1], True)
 @example(["abé"], ("b", "abé"), (), [], True)
 @example(["", "a"], (), ("(?:)",), [], True)
