@@ -29,6 +29,11 @@ class TextStream:
         special, token_bytes = self._special, self._tokenizer.token_bytes
         return self._decoder.decode(b"".join(special.get(i) or token_bytes(i) for i in token_ids))
 
+    def pieces(self, token_ids: Iterable[int]) -> list[str]:
+        """As `push`, token by token: the characters that each of them completes."""
+        special, token_bytes, decode = self._special, self._tokenizer.token_bytes, self._decoder.decode
+        return [decode(special.get(i) or token_bytes(i)) for i in token_ids]
+
     def flush(self) -> str:
         """What was held back, as U+FFFD; the stream has ended."""
         return self._decoder.decode(b"", final=True)

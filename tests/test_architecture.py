@@ -26,14 +26,21 @@ LAYERS = [
     ["microgpt.engine"],
     ["microgpt.backends", "microgpt.training"],
     ["microgpt.models", "microgpt.sampling"],
-    ["microgpt.request", "microgpt.checkpoint", "microgpt.chat", "microgpt.text_stream"],
-    ["microgpt.config", "microgpt.params", "microgpt.tokenizers"],
+    ["microgpt.request", "microgpt.checkpoint", "microgpt.chat", "microgpt.text_stream", "microgpt.stops"],
+    ["microgpt.config", "microgpt.params", "microgpt.logprobs", "microgpt.tokenizers"],
     ["microgpt.errors"],
 ]
 
 FENCES = {
-    "torch": ("microgpt.models", "microgpt.backends.torch_backend", "microgpt.training", "scripts"),
+    "torch": (
+        "microgpt.models",
+        "microgpt.backends.torch_backend",
+        "microgpt.backends.torch_sampler",
+        "microgpt.training",
+        "scripts",
+    ),
     "numba": ("microgpt.backends.kernels",),
+    "re2": ("microgpt.stops",),
     "llvmlite": ("microgpt.backends.kernels",),
     "threading": ("microgpt.engine.thread", "microgpt.backends.numba_backend"),
     "asyncio": ("serve",),

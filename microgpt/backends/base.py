@@ -84,7 +84,7 @@ class Backend(Protocol):
 
         samples: which ones of a request, by index; sample i is drawn with params.seed + i. After each but the last
         comes the next: the last token of prompt_ids is fed again, and what follows it. Where no more than one comes,
-        prompt_ids may be left out.
+        and no penalty looks at the prompt, prompt_ids may be left out.
 
         pages: its page table, complete: one for every position it may reach, [0, num_prompt + limit - 1), as the last
         token sampled is never fed. Sequences may share pages of positions that are computed already; a backend writes

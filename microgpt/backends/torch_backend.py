@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from microgpt.backends.base import PAGE_TOKENS, Burst, Feed, page_count, pages_for
+from microgpt.backends.torch_sampler import TorchSampler
 from microgpt.checkpoint import Checkpoint
 from microgpt.errors import InvalidRequest, NumericalError
 from microgpt.models.gpt import GPT
 from microgpt.params import SamplingParams
-from microgpt.sampling import GENERATORS, Generator
 
 # Below this many parameters one thread computes: OpenMP's hand-offs gain 1.4x at best (2 cores, 180k parameters,
 # 64 sequences), and cost 20x as soon as another process, or our own HTTP loop, wants one of the cores.
@@ -29,16 +29,6 @@ _DTYPES = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
-
-
-@dataclass(slots=True)
-class _Slot:
-    """Sampling state of the sequence in a slot."""
-
-    params: SamplingParams
-    generator: Generator
-    limit: int
-    num_sampled: int = 0
 
 
 @dataclass(slots=True)
@@ -70,7 +60,6 @@ class TorchBackend:
         self.dtype = dtype
         if config.num_parameters < _ONE_THREAD_BELOW:
             torch.set_num_threads(1)  # for the whole process: torch has no narrower switch
-        self._new_generator = GENERATORS[rng]
         self._model = GPT(config).to(self.device, _DTYPES[dtype]).requires_grad_(False).eval()
         self._model.load_arrays({name: tensor.widened() for name, tensor in checkpoint.tensors.items()})
         self.num_slots = max_slots
@@ -81,7 +70,7 @@ class TorchBackend:
         # (num_slots, positions): the place of each position of a slot's sequence
         width = pages_for(config.block_size) * PAGE_TOKENS
         self._places = torch.zeros((max_slots, width), dtype=torch.long, device=self.device)
-        self._slots: dict[int, _Slot] = {}
+        self._sampler = TorchSampler(max_slots, config.vocab_size, self.device, rng)
 
     def open(
         self,
@@ -93,7 +82,7 @@ class TorchBackend:
         samples: range = range(1),
     ) -> None:
         assert len(samples) == 1
-        self._slots[slot] = _Slot(params, self._new_generator((params.seed + samples.start) % 2**64), limit)
+        self._sampler.open(slot, params, limit, prompt_ids, samples.start)
         places = torch.tensor(pages)[:, None] * PAGE_TOKENS + torch.arange(PAGE_TOKENS)  # (pages, 16)
         self._places[slot, : places.numel()] = places.flatten()
 
@@ -111,7 +100,7 @@ class TorchBackend:
                     errors[row.feed] = token
                 elif token is not None:
                     sampled[row.feed].append(token)
-                    if self._goes_on(self._slots[row.slot], token):
+                    if self._sampler.goes_on(row.slot, token):
                         going.append(_Row(row.feed, row.slot, (token,), row.end, True))
             rows = going
             if not rows or step + 1 == max_steps or time.monotonic() >= deadline:
@@ -127,16 +116,12 @@ class TorchBackend:
         sound = torch.isfinite(x).all(dim=1)
         sound[sampling] &= torch.isfinite(logits).all(dim=1)
         results: list[int | NumericalError | None] = [None] * len(rows)
-        for i, token in zip(sampling, self._sample([rows[i] for i in sampling], logits), strict=True):
+        slots, positions = [rows[i].slot for i in sampling], [rows[i].end for i in sampling]
+        for i, token in zip(sampling, self._sampler.sample(slots, positions, logits), strict=True):
             results[i] = token
         for i in torch.nonzero(~sound).flatten().tolist():
             results[i] = NumericalError("the model produced numbers that are not finite")
         return results
-
-    def _goes_on(self, slot: _Slot, token: int) -> bool:
-        """Count a sampled token; whether another one may follow it."""
-        slot.num_sampled += 1
-        return token not in slot.params.stop_token_ids and slot.num_sampled < slot.limit
 
     def _forward(self, rows: list[_Row]) -> Tensor:
         """The final hidden state (rows, C) of each row's last token; K and V of all tokens are written."""
@@ -175,60 +160,6 @@ class TorchBackend:
         columns = torch.arange(int(positions.max()) + 1 if len(positions) else 0, device=positions.device)
         columns, own = columns[None], positions[:, None]
         return self._places[slots[:, None], columns.minimum(own)], columns <= own
-
-    def _sample(self, rows: list[_Row], z: Tensor) -> list[int]:
-        """The next id for each row from its float64 logits z (S, V), which are overwritten. As `sampling.reference`
-        does it, for all rows at once; a row that is not finite gets an arbitrary id."""
-        if not rows:
-            return []
-        states = [self._slots[row.slot] for row in rows]
-        for i, state in enumerate(states):
-            params = state.params
-            masked = params.suppress_token_ids
-            if state.num_sampled < params.min_tokens:
-                masked += params.stop_token_ids
-            if masked:
-                z[i, list(masked)] = -torch.inf
-        vocab = z.shape[1]
-        greedy = vocab - 1 - z.flip(1).argmax(dim=1)  # the highest id of equal maxima
-        temperatures = [state.params.temperature for state in states]
-        if not any(temperatures):
-            return greedy.tolist()
-        uniforms = [
-            state.generator.uniform(row.end) if state.params.temperature else 0.0
-            for row, state in zip(rows, states, strict=True)
-        ]
-        drawn = _draw(z, states, torch.tensor(uniforms, dtype=torch.float64, device=z.device))
-        return torch.where(torch.tensor([t == 0 for t in temperatures], device=z.device), greedy, drawn).tolist()
-
-
-def _draw(z: Tensor, states: list[_Slot], uniforms: Tensor) -> Tensor:
-    """Ids (S,) drawn from float64 logits (S, V) by inverting the cumulative distribution at `uniforms` (S,)."""
-    temperatures = [state.params.temperature or 1.0 for state in states]
-    scale = torch.tensor(temperatures, dtype=torch.float64, device=z.device)[:, None]
-    p = ((z - z.amax(dim=1, keepdim=True)) / scale).exp()  # the maximum first, so that no temperature overflows
-    filtered = [i for i, state in enumerate(states) if state.params.top_k or state.params.top_p < 1]
-    if filtered:
-        p[filtered] = _filter(z[filtered], p[filtered], [states[i].params for i in filtered])
-    running = p.cumsum(dim=1)
-    index = (running <= uniforms[:, None] * running[:, -1:]).sum(dim=1)  # the first whose running sum exceeds it
-    last_possible = p.shape[1] - 1 - (p.flip(1) > 0).int().argmax(dim=1)
-    return torch.minimum(index, last_possible)
-
-
-def _filter(z: Tensor, p: Tensor, params: list[SamplingParams]) -> Tensor:
-    """p (S, V) with what top_k and top_p exclude set to 0."""
-    V = z.shape[1]
-    # Of equal logits the higher id comes first, hence the flip before a stable sort.
-    order = V - 1 - z.flip(1).sort(dim=1, descending=True, stable=True).indices
-    ranked = p.gather(1, order)
-    top_k = torch.tensor([min(q.top_k, V) or V for q in params], device=z.device)[:, None]
-    top_p = torch.tensor([q.top_p for q in params], dtype=torch.float64, device=z.device)[:, None]
-    ranked = ranked.masked_fill(torch.arange(V, device=z.device) >= top_k, 0.0)
-    running = ranked.cumsum(dim=1)
-    before = F.pad(running[:, :-1], (1, 0))  # probability of everything likelier
-    ranked = ranked.masked_fill((before >= top_p * running[:, -1:]) & (top_p < 1), 0.0)
-    return torch.zeros_like(p).scatter(1, order, ranked)
 
 
 def _attend_decode(q: Tensor, keys: Tensor, values: Tensor, visible: Tensor) -> Tensor:

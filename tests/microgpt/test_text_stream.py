@@ -24,6 +24,14 @@ def test_pieces_joined_equal_the_decoding_of_all_tokens(ids: list[int], cuts: li
     assert "".join(pieces) + stream.flush() == TOKENIZER.decode(ids)
 
 
+@given(IDS, st.lists(st.integers(0, 100), max_size=20))
+def test_pieces_are_what_pushing_token_by_token_gives(ids: list[int], cuts: list[int]) -> None:
+    one_by_one, stream = TextStream(TOKENIZER), TextStream(TOKENIZER)
+    expected = [one_by_one.push([token]) for token in ids]
+    assert [piece for part in cut(ids, cuts) for piece in stream.pieces(part)] == expected
+    assert stream.flush() == one_by_one.flush()
+
+
 @given(st.text(max_size=30))
 def test_characters_are_never_split(text: str) -> None:
     stream = TextStream(TOKENIZER)
