@@ -25,8 +25,9 @@ LAYERS = [
     ["microgpt.engine"],
     ["microgpt.backends", "microgpt.training"],
     ["microgpt.models", "microgpt.sampling"],
-    ["microgpt.request", "microgpt.checkpoint", "microgpt.chat", "microgpt.text_stream"],
+    ["microgpt.request", "microgpt.checkpoint", "microgpt.chat", "microgpt.text_stream", "microgpt.constraints"],
     ["microgpt.config", "microgpt.params", "microgpt.tokenizers"],
+    ["microgpt.constraints.constraint"],  # the value alone
     ["microgpt.errors"],
 ]
 
@@ -34,7 +35,13 @@ FENCES = {
     "torch": ("microgpt.models", "microgpt.backends.torch_backend", "microgpt.training", "scripts"),
     "numba": ("microgpt.backends.kernels",),
     "llvmlite": ("microgpt.backends.kernels",),
-    "threading": ("microgpt.engine.thread", "microgpt.backends.numba_backend"),
+    "threading": (
+        "microgpt.engine.thread",
+        "microgpt.backends.numba_backend",
+        "microgpt.constraints.compiler",
+        "microgpt.constraints.rehearsal",
+    ),
+    "llguidance": ("microgpt.constraints",),
     "asyncio": ("serve",),
     "uvicorn": ("serve",),
     "fastapi": ("serve",),

@@ -2,35 +2,21 @@
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from microgpt.constraints.constraint import Constraint
 from microgpt.constraints.grammar import Vocabulary, build_trie, compile_grammar, lark_grammar, mask_words
-from microgpt.constraints.matcher import Matcher
+from microgpt.constraints.matcher import CompiledConstraint
 from microgpt.constraints.rehearsal import Rehearsal
 from microgpt.errors import InvalidRequest, MicrogptError
 from microgpt.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
-    from llguidance import LLMatcher, LLTokenizer
+    from llguidance import LLTokenizer
 
 MAX_CACHED = 64  # grammars and refusals
 MAX_CACHED_BYTES = 256 * 2**20  # of what compiling them took, an upper bound of what they hold
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledConstraint:
-    """A grammar ready for any number of sequences. vocab_size: ids that its masks speak of."""
-
-    constraint: Constraint
-    vocab_size: int
-    _start: "LLMatcher"
-
-    def matcher(self) -> Matcher:
-        """A matcher before its first token; microseconds. All of them share what they learn about the grammar."""
-        return Matcher(self._start.deep_copy(), self.vocab_size)
 
 
 class ConstraintCompiler:
@@ -63,7 +49,7 @@ class ConstraintCompiler:
         begin; Overloaded when too much is being compiled.
         """
         outcome = self._cached(constraint)
-        if outcome is None:
+        if outcome is None or (isinstance(outcome, CompiledConstraint) and not outcome.usable()):
             try:
                 size, outcome = self._compile(constraint)
             except InvalidRequest as error:

@@ -40,12 +40,13 @@ _MAX_MESSAGE = 200  # characters of the library's message that are passed on
 
 
 def lark_grammar(constraint: Constraint) -> str:
-    """The constraint as a Lark grammar. Raises InvalidRequest naming the field for what can be seen without compiling."""
+    """The constraint as a Lark grammar. Raises InvalidRequest naming the field for what shows without compiling."""
     match constraint.kind:
         case ConstraintKind.REGEX:
             from llguidance import regex_to_lark
 
-            return f"{_HEADER}start: /{regex_to_lark(constraint.source)}/\n"
+            # \d is 0-9, not every script's digits: what asks for it wants to parse a number.
+            return f"{_HEADER}start: /{regex_to_lark(constraint.source, use_ascii='d')}/\n"
         case ConstraintKind.JSON_SCHEMA:
             return f"{_HEADER}start: %json {_compact_schema(constraint.source)}\n"
         case ConstraintKind.EBNF:
@@ -142,16 +143,18 @@ def compile_grammar(trie: "LLTokenizer", grammar: str) -> "LLMatcher | str":
     from llguidance import LLMatcher, LLParserLimits
 
     matcher = LLMatcher(trie, grammar, log_level=0, limits=LLParserLimits(**_LIMITS))
-    if not matcher.is_error():
-        row = array("I", bytes(4 * mask_words(trie.vocab_size)))
-        address, words = row.buffer_info()
-        matcher.deep_copy().unsafe_compute_mask_ptr(address, 4 * words)  # fills what all copies share
-        first = matcher.deep_copy()
-        first.unsafe_compute_mask_ptr(address, 4 * words)
-        if not first.is_error():
-            return matcher
-        return matcher_error(first)
-    return matcher_error(matcher)
+    return start_error(matcher, trie.vocab_size) or matcher
+
+
+def start_error(matcher: "LLMatcher", vocab_size: int) -> str | None:
+    """Why no sequence can begin under a matcher that has seen no token, in one line; None if all is well."""
+    if matcher.is_error():
+        return matcher_error(matcher)
+    row = array("I", bytes(4 * mask_words(vocab_size)))
+    address, words = row.buffer_info()
+    first = matcher.deep_copy()
+    first.unsafe_compute_mask_ptr(address, 4 * words)
+    return matcher_error(first) if first.is_error() else None
 
 
 def mask_words(vocab_size: int) -> int:
@@ -170,7 +173,7 @@ def matcher_error(matcher: "LLMatcher") -> str:
 def one_line(message: str) -> str:
     """The gist of a message of the library: without its copy of the grammar, on one line, bounded in length."""
     message = re.split(r"\n\s*\d+ \|", message, maxsplit=1)[0]
-    message = re.sub(r"<non-verbose/>|^(at )?\d+\(\d+\): ", "", message)
+    message = re.sub(r"<non-verbose/>|^(at )?\d+\(\d+\): |failed to compile JSON schema: ", "", message)
     # A regex's own parser: what is wrong stands after the pattern and a line of carets.
     if gist := re.search(r"^error: (.*)", message, re.MULTILINE):
         message = gist[1]

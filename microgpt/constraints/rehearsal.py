@@ -23,7 +23,7 @@ WALL_TIME_S = 10.0  # only reached on an overloaded machine
 MEMORY_BYTES = 256 * 2**20
 STACK_BYTES = 2 * 2**20  # a quarter of what threads here have
 
-_START = "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); import {0}; {0}.main()".format(__name__)
+_START = f"import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); import {__name__}; {__name__}.main()"
 
 
 class Rehearsal:
@@ -118,6 +118,7 @@ def main() -> None:
 
 
 def _limit() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what a dying runtime has to say is not for the log
     signal.setitimer(signal.ITIMER_PROF, CPU_TIME_S)
     signal.setitimer(signal.ITIMER_REAL, WALL_TIME_S)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
