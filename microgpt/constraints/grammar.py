@@ -77,8 +77,10 @@ def _refuse_constant(name: str) -> Any:
 def _from_gbnf(source: str) -> str:
     from llguidance.gbnf_to_lark import gbnf_to_lark
 
-    # The converter loses leading zeros of \u and \U escapes, so that "\u0041bc" would mean one other character.
+    # The converter loses leading zeros of \u and \U escapes, so that "\u0041bc" would mean one other character, and
+    # passes on && and ~~, which are operators in the classes of its target.
     source = re.sub(r"\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|.)", _plain_escape, source, flags=re.DOTALL)
+    source = source.replace("&&", "&\\x26").replace("~~", "~\\x7e")
     try:
         lark = gbnf_to_lark(source)
     except RecursionError:
@@ -172,7 +174,7 @@ def matcher_error(matcher: "LLMatcher") -> str:
 
 def one_line(message: str) -> str:
     """The gist of a message of the library: without its copy of the grammar, on one line, bounded in length."""
-    message = re.split(r"\n\s*\d+ \|", message, maxsplit=1)[0]
+    message = re.split(r"\n *\d+ \|", message, maxsplit=1)[0]
     message = re.sub(r"<non-verbose/>|^(at )?\d+\(\d+\): |failed to compile JSON schema: ", "", message)
     # A regex's own parser: what is wrong stands after the pattern and a line of carets.
     if gist := re.search(r"^error: (.*)", message, re.MULTILINE):

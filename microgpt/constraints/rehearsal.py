@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from microgpt.constraints.grammar import Vocabulary, build_trie, compile_grammar
 from microgpt.errors import InvalidRequest, Overloaded
@@ -59,7 +59,7 @@ class Rehearsal:
         with self._lock:
             self._stop()
 
-    def _ask(self, grammar: str) -> "int | Exception":
+    def _ask(self, grammar: str) -> int | Exception:
         if self._child is None or self._child.poll() is not None:
             self._stop()
             self._child = self._start()
@@ -68,7 +68,7 @@ class Rehearsal:
         _send(self._child.stdin, grammar)
         return pickle.load(self._child.stdout)
 
-    def _start(self) -> "subprocess.Popen[bytes]":
+    def _start(self) -> subprocess.Popen[bytes]:
         # A session of its own: Ctrl-C is for this process, and the child ends when its input does.
         child = subprocess.Popen(
             [sys.executable, "-c", _START], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
@@ -119,6 +119,9 @@ def main() -> None:
 
 def _limit() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what a dying runtime has to say is not for the log
+    for deadly in (signal.SIGPROF, signal.SIGALRM):
+        signal.signal(deadly, signal.SIG_DFL)  # whatever this process inherited
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPROF, signal.SIGALRM})
     signal.setitimer(signal.ITIMER_PROF, CPU_TIME_S)
     signal.setitimer(signal.ITIMER_REAL, WALL_TIME_S)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -143,6 +146,6 @@ def _death(status: int) -> Exception:
     return InvalidRequest("too large or too deeply nested to compile")
 
 
-def _send(pipe: "BinaryIO | object", value: object) -> None:
-    pickle.dump(value, pipe)  # pyright: ignore[reportArgumentType]
-    pipe.flush()  # pyright: ignore[reportAttributeAccessIssue]
+def _send(pipe: IO[bytes], value: object) -> None:
+    pickle.dump(value, pipe)
+    pipe.flush()

@@ -174,6 +174,48 @@ def test_random_texts_under_a_json_schema_are_its_instances(compiler_of, name: s
         assert is_person(json.loads(text)), text
 
 
+SCHEMAS: dict[str, tuple[Any, Callable[[Any], bool]]] = {
+    "multipleOf": ({"type": "number", "multipleOf": 0.5, "minimum": -2, "maximum": 9}, lambda v: v * 2 % 1 == 0),
+    "exclusive bounds": (
+        {"type": "integer", "exclusiveMinimum": -3, "exclusiveMaximum": 12},
+        lambda v: type(v) is int and -3 < v < 12,
+    ),
+    "patternProperties": (
+        {"type": "object", "patternProperties": {"^n": {"type": "integer"}}, "additionalProperties": {"type": "null"}},
+        lambda v: all(type(x) is int if k.startswith("n") else x is None for k, x in v.items()),
+    ),
+    "prefixItems": (
+        {"type": "array", "prefixItems": [{"const": 1}, {"type": "boolean"}], "items": False, "minItems": 1},
+        lambda v: v[0] == 1 and (len(v) == 1 or v[1:] in ([True], [False])),
+    ),
+    "allOf": (
+        {"allOf": [{"type": "string", "pattern": "^a"}, {"maxLength": 4}, {"minLength": 2}]},
+        lambda v: v[0] == "a" and 2 <= len(v) <= 4,
+    ),
+    "oneOf": (
+        {"oneOf": [{"type": "integer", "maximum": 9, "minimum": 0}, {"type": "null"}]},
+        lambda v: v in (None, *range(10)),
+    ),
+    "format": ({"type": "string", "format": "date"}, lambda v: bool(re.fullmatch(r"\d{4}-\d\d-\d\d", v))),
+    "several types": ({"type": ["boolean", "null"]}, lambda v: v in (True, False, None)),
+    "required without a property": (
+        {"type": "object", "required": ["k"], "additionalProperties": {"type": "integer"}},
+        lambda v: type(v["k"]) is int,
+    ),
+    "definitions": (
+        {"$ref": "#/definitions/x", "definitions": {"x": {"enum": ["p", "q"]}}},
+        lambda v: v in ("p", "q"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_each_supported_keyword_holds(compiler_of, name: str) -> None:
+    source, holds = SCHEMAS[name]
+    for text in walks(compiler_of("char"), schema(source), 60):
+        assert holds(json.loads(text)), text
+
+
 def test_json_is_compact(compiler_of) -> None:
     exact = {"type": "object", "properties": {"a": {"const": [1, 2]}, "b": {"const": None}}, "required": ["a", "b"]}
     texts = walks(compiler_of("bpe chat"), schema(exact | {"additionalProperties": False}))
@@ -229,6 +271,12 @@ def test_escapes_in_a_grammar_stand_for_their_characters(compiler_of) -> None:
     source = 'root ::= "\\u0041bc\\x41" [\\u00e9-\\u00eb] "\\U0001F600" "\\\\u0041" "\\n"'
     for text in walks(compiler_of("bpe chat"), ebnf(source), 5):
         assert re.fullmatch("AbcA[é-ë]😀\\\\u0041\n", text), text
+
+
+def test_signs_that_are_operators_elsewhere_are_plain_in_a_grammar(compiler_of) -> None:
+    texts = walks(compiler_of("char"), ebnf('root ::= [a&&b~~c&&&] "&&~~"'), 40)
+    assert set(texts) <= {f"{sign}&&~~" for sign in "a&b~c"}
+    assert len(set(texts)) > 2
 
 
 def test_characters_of_several_byte_tokens_come_out_whole() -> None:
