@@ -24,13 +24,13 @@ _HEADER = '%llguidance {"no_forcing": true}\n'
 # Compact JSON. The library merges a schema's own "x-guidance" with these, so a schema may not have one.
 _JSON_OPTIONS = {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":", "lenient": False}
 
-# A mask stays under 20 ms in the worst grammar found; a grammar's lexer under about 20 MB.
+# The worst step found, of an ambiguous grammar, takes 13 ms with 1,000 items in a row, and 115 ms with 2,000.
 _LIMITS = {
     "initial_lexer_fuel": 200_000,
     "step_lexer_fuel": 50_000,
     "step_max_items": 20_000,
-    "max_items_in_row": 2_000,
-    "max_lexer_states": 10_000,
+    "max_items_in_row": 1_000,
+    "max_lexer_states": 50_000,
     "max_grammar_size": 50_000,
     "precompute_large_lexemes": False,
     "verbose_errors": False,

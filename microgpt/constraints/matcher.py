@@ -57,9 +57,9 @@ class Matcher:
         self._mask_at(out.ctypes.data)
 
     def advance(self, token_id: int) -> None:
-        """Takes the next token. Raises ConstraintError if it is not allowed."""
+        """Takes the next token. Raises ConstraintError if it is not allowed, or the grammar too complex to go on."""
         if not self._matcher.consume_token(token_id):
-            raise ConstraintError(f"token {token_id} does not satisfy the constraint")
+            raise ConstraintError(f"the constraint cannot take token {token_id}: {matcher_error(self._matcher)}")
 
     def may_end(self) -> bool:
         """Whether the text so far matches the whole constraint."""
