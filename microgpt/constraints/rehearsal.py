@@ -48,6 +48,9 @@ class Rehearsal:
         except (OSError, EOFError, pickle.UnpicklingError):
             self._stop()
             raise Overloaded("the process that tries constraints is gone; it is started again") from None
+        except BaseException:
+            self._stop()  # an answer that nobody took would be taken for the next one's
+            raise
         finally:
             self._lock.release()
         if isinstance(verdict, Exception):

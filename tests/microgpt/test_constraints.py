@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import random
 import re
 import signal
@@ -578,6 +579,20 @@ def test_the_trying_process_may_die_at_any_time(compiler: ConstraintCompiler) ->
     child.wait()
     compiler.compile(regex("b"))
     assert compiler._rehearsal._child is not child
+
+
+def test_an_interrupted_attempt_leaves_no_answer_for_the_next(compiler: ConstraintCompiler, monkeypatch) -> None:
+    compiler.compile(regex("a"))
+    load = pickle.load
+
+    def interrupt(pipe: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pickle, "load", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        compiler.compile(regex("("))
+    monkeypatch.setattr(pickle, "load", load)
+    assert walk(compiler, compiler.compile(regex("b")), 0) == "b"
 
 
 def test_closing_ends_the_trying_process_and_so_does_the_end_of_its_input(compiler: ConstraintCompiler) -> None:
