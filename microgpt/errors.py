@@ -7,6 +7,7 @@
     +-- Overloaded          the queue is full: the same request may succeed later
     +-- EngineFault         the engine stopped; nothing more will be answered
     +-- NumericalError      one sequence met logits that are not numbers; its neighbours are untouched
+    +-- ConstraintError     one sequence can no longer follow its constraint; its neighbours are untouched
 
 Messages are sentences for the person who sent the request or started the program, of the form
 `<field> must be <range>, got <value>` wherever a value is at fault.
@@ -55,3 +56,7 @@ class EngineFault(MicrogptError):
 
 class NumericalError(MicrogptError):
     """The model produced logits that are not finite for one sequence."""
+
+
+class ConstraintError(MicrogptError):
+    """No token can continue a sequence under its constraint, or the constraint became too complex to follow."""

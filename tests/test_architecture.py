@@ -26,8 +26,16 @@ LAYERS = [
     ["microgpt.engine"],
     ["microgpt.backends", "microgpt.training"],
     ["microgpt.models", "microgpt.sampling"],
-    ["microgpt.request", "microgpt.checkpoint", "microgpt.chat", "microgpt.text_stream", "microgpt.stops"],
+    [
+        "microgpt.request",
+        "microgpt.checkpoint",
+        "microgpt.chat",
+        "microgpt.text_stream",
+        "microgpt.stops",
+        "microgpt.constraints",
+    ],
     ["microgpt.config", "microgpt.params", "microgpt.logprobs", "microgpt.tokenizers"],
+    ["microgpt.constraints.constraint"],  # the value alone
     ["microgpt.errors"],
 ]
 
@@ -42,7 +50,13 @@ FENCES = {
     "numba": ("microgpt.backends.kernels",),
     "re2": ("microgpt.stops",),
     "llvmlite": ("microgpt.backends.kernels",),
-    "threading": ("microgpt.engine.thread", "microgpt.backends.numba_backend"),
+    "threading": (
+        "microgpt.engine.thread",
+        "microgpt.backends.numba_backend",
+        "microgpt.constraints.compiler",
+        "microgpt.constraints.rehearsal",
+    ),
+    "llguidance": ("microgpt.constraints",),
     "asyncio": ("serve",),
     "uvicorn": ("serve",),
     "fastapi": ("serve",),
