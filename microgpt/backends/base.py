@@ -25,6 +25,22 @@ BACKENDS = ("auto", "numba", "torch")
 # contiguous, a vector of them at a time. Position p of a sequence is place p % 16 of page pages[p // 16], in any layer.
 PAGE_TOKENS = 16
 
+# Knobs of SamplingParams that a backend may lack; requests that turn one are refused then.
+OPTIONAL_KNOBS = (
+    "min_p",
+    "repetition_penalty",
+    "frequency_penalty",
+    "presence_penalty",
+    "logit_bias",
+    "stop",
+    "stop_regex",
+    "no_stop_trim",
+    "logprobs",
+    "prompt_logprobs_start",
+    "top_logprobs",
+    "logprob_token_ids",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Feed:
@@ -66,6 +82,11 @@ class Backend(Protocol):
     def num_slots(self) -> int: ...
     @property
     def num_pages(self) -> int: ...
+    @property
+    def supports(self) -> frozenset[str]:
+        """Which of OPTIONAL_KNOBS it implements."""
+        ...
+
     @property
     def repeats(self) -> bool:
         """Whether a slot may take several samples of a prompt, one after another."""

@@ -51,6 +51,7 @@ class NumbaBackend:
     """
 
     device = "cpu"
+    supports: frozenset[str] = frozenset()
     repeats = True
 
     def __init__(
@@ -136,8 +137,8 @@ class NumbaBackend:
         marks, banned = slots.marks[slot], slots.banned[slot]
         marks[banned[: slots.num_banned[slot]]] = 0
         marks[list(params.suppress_token_ids)] |= SUPPRESSED
-        marks[list(params.stop_token_ids)] |= STOP
-        ids = sorted({*params.suppress_token_ids, *params.stop_token_ids})
+        marks[list(params.end_token_ids)] |= STOP
+        ids = sorted({*params.suppress_token_ids, *params.end_token_ids})
         banned[: len(ids)] = ids
         slots.num_banned[slot] = len(ids)
         self._cache.tables[slot, : len(pages)] = pages

@@ -4,13 +4,15 @@ import heapq
 from collections import deque
 from dataclasses import dataclass
 
-from microgpt.backends import PAGE_TOKENS, Backend, Burst, pages_for
+from microgpt.backends import OPTIONAL_KNOBS, PAGE_TOKENS, Backend, Burst, pages_for
 from microgpt.engine.kv_memory import KVMemory
 from microgpt.engine.prefix_cache import PrefixCache
 from microgpt.engine.scheduler import BURST_TIME_S, plan, samples_for_slot
 from microgpt.engine.sequence import Job, Sequence
 from microgpt.errors import InvalidRequest
+from microgpt.params import SamplingParams
 from microgpt.request import Event, Failed, Finished, FinishReason, GenerationRequest, TokenEvent, Usage
+from microgpt.stops import compile_stops
 from microgpt.text_stream import TextStream
 from microgpt.tokenizers import Tokenizer
 
@@ -57,6 +59,8 @@ class Engine:
         # Most pages of a sequence that are worth keeping: no prompt can share a page with the context's last position.
         self._most_kept = (self.config.block_size - 1) // PAGE_TOKENS if prefix_cache else 0
         self._prompt_tokens = self._cached_tokens = 0
+        # Knobs that the backend lacks, with the value that does nothing.
+        self._lacking = {name: getattr(SamplingParams, name) for name in OPTIONAL_KNOBS if name not in backend.supports}
 
     @property
     def has_work(self) -> bool:
@@ -90,17 +94,23 @@ class Engine:
             raise InvalidRequest(f"prompt length must be in [1, {config.block_size}], got {len(request.prompt_ids)}")
         if request.num_samples < 1:
             raise InvalidRequest(f"num_samples must be >= 1, got {request.num_samples}")
+        for name, neutral in self._lacking.items():
+            if (value := getattr(params, name)) != neutral:
+                raise InvalidRequest(f"{name} must be left out with this backend, got {value!r:.80}")
         for name, ids in (
             ("prompt_ids", request.prompt_ids),
+            ("logit_bias ids", [token for token, _ in params.logit_bias]),
             ("stop_token_ids", params.stop_token_ids),
             ("suppress_token_ids", params.suppress_token_ids),
+            ("logprob_token_ids", params.logprob_token_ids),
         ):
             wrong = [i for i in ids if not 0 <= i < config.vocab_size]
             if wrong:
                 raise InvalidRequest(f"{name} must be in [0, {config.vocab_size}), got {wrong[0]}")
-        never = set(params.suppress_token_ids) | set(params.stop_token_ids if params.min_tokens else ())
+        never = set(params.suppress_token_ids) | set(params.end_token_ids if params.min_tokens else ())
         if len(never) == config.vocab_size:
             raise InvalidRequest("no token is left to sample: all are suppressed or stop tokens")
+        compile_stops(params.stop, params.stop_regex)
 
     def add(self, request: GenerationRequest) -> None:
         """Take a request. Raises InvalidRequest if it can never run or its id is live; then nothing has changed."""

@@ -93,7 +93,7 @@ class Sequence:
     def append(self, token_ids: SequenceOf[int]) -> FinishReason | None:
         """Take sampled tokens; why the sample is finished by them, or None."""
         self.output_ids += token_ids
-        if token_ids and token_ids[-1] in self.request.params.stop_token_ids:
+        if token_ids and token_ids[-1] in self.request.params.end_token_ids:
             return FinishReason.STOP
         return FinishReason.LENGTH if len(self.output_ids) >= self.job.limit else None
 

@@ -27,6 +27,8 @@ from microgpt import (
     build_engine,
     load_checkpoint,
 )
+from microgpt.backends import OPTIONAL_KNOBS
+from microgpt.backends.torch_backend import TorchBackend
 from microgpt.engine import scheduler
 from microgpt.models.gpt import GPT
 from microgpt.sampling import CounterGenerator, next_token
@@ -70,10 +72,17 @@ def oracle(checkpoint: Checkpoint, request: GenerationRequest) -> list[int]:
     while len(sampled) < min(room, request.params.max_tokens or room):
         with torch.no_grad():
             logits = model(torch.tensor([ids]))[0, -1].numpy()
-        token = next_token(logits, request.params, len(sampled), lambda: generator.uniform(len(ids)))
+        token = next_token(
+            logits,
+            request.params,
+            len(sampled),
+            lambda: generator.uniform(len(ids)),
+            prompt_ids=request.prompt_ids,
+            output_ids=sampled,
+        )
         ids.append(token)
         sampled.append(token)
-        if token in request.params.stop_token_ids:
+        if token in request.params.end_token_ids:
             break
     return sampled
 
@@ -89,6 +98,7 @@ def random_request(rng: random.Random, checkpoint: Checkpoint, request_id: str) 
         max_tokens=rng.choice([None, 1, 2, 9]),
         min_tokens=rng.choice([0, 3]),
         stop_token_ids=rng.choice([(), (2, 5)]),
+        ignore_eos=rng.choice([False, False, True]),
         suppress_token_ids=rng.choice([(), (0, 1)]),
     )
     return GenerationRequest(request_id, prompt, params)
@@ -357,3 +367,84 @@ def test_pages_that_the_next_sample_overwrites_are_not_kept_for_others(make_mode
             answers.append(samples_of(drain(each)))
         assert answers[0] == answers[1]
     assert engine.stats.cached_tokens > 0
+
+
+TURNED = {
+    "min_p": 0.1,
+    "repetition_penalty": 1.2,
+    "frequency_penalty": 0.5,
+    "presence_penalty": -0.5,
+    "logit_bias": {2: 1.5, 5: -3},
+    "stop": ("a",),
+    "stop_regex": ("a+",),
+    "no_stop_trim": True,
+    "logprobs": True,
+    "prompt_logprobs_start": 0,
+    "top_logprobs": 2,
+    "logprob_token_ids": (1,),
+}
+
+
+@pytest.mark.parametrize("backend", ["numba", "torch"])
+def test_a_knob_that_the_backend_lacks_is_refused_by_name(tiny_checkpoint: Checkpoint, backend: str) -> None:
+    engine = build_engine(tiny_checkpoint, device="cpu", backend=backend)
+    assert set(TURNED) == set(OPTIONAL_KNOBS)
+    for name, value in TURNED.items():
+        request = GenerationRequest(name, (1,), SamplingParams(max_tokens=2, **{name: value}))
+        if name in engine.backend.supports:
+            engine.add(request)
+            continue
+        with pytest.raises(InvalidRequest, match=f"^{name} must be left out with this backend, got "):
+            engine.add(request)
+    assert set(outputs(drain(engine))) == engine.backend.supports
+
+
+def test_values_that_do_nothing_are_taken_by_every_backend(engine: Engine) -> None:
+    neutral = {name: getattr(SamplingParams(), name) for name in OPTIONAL_KNOBS}
+    engine.add(GenerationRequest("r", (1,), SamplingParams(max_tokens=1, **neutral)))
+    assert set(outputs(drain(engine))) == {"r"}
+
+
+def test_samples_with_every_knob_that_torch_has_equal_recomputation(tiny_checkpoint: Checkpoint) -> None:
+    engine = build_engine(tiny_checkpoint, device="cpu", dtype="float64", backend="torch", max_slots=3)
+    knobs = {name: TURNED[name] for name in engine.backend.supports}
+    params = SamplingParams(seed=2**64 - 2, max_tokens=12, **knobs)
+    request = GenerationRequest("r", tuple(i % 7 for i in range(18)), params, num_samples=5)
+    for _ in range(2):  # again, with the prompt in the prefix cache
+        engine.add(request)
+        found = samples_of(drain(engine))
+        for i in range(request.num_samples):
+            alone = dataclasses.replace(params, seed=(params.seed + i) % 2**64)
+            assert found["r", i] == oracle(tiny_checkpoint, dataclasses.replace(request, params=alone))
+    assert engine.stats.cached_tokens > 0
+
+
+@pytest.mark.parametrize("backend", ["numba", "torch"])
+def test_ignored_stop_tokens_end_nothing(tiny_checkpoint: Checkpoint, backend: str) -> None:
+    engine = build_engine(tiny_checkpoint, device="cpu", backend=backend)
+    every_id = tuple(range(tiny_checkpoint.config.vocab_size))
+    params = SamplingParams(max_tokens=9, stop_token_ids=every_id)
+    engine.add(GenerationRequest("stopped", (1,), params))
+    engine.add(GenerationRequest("free", (1,), dataclasses.replace(params, ignore_eos=True, min_tokens=1)))
+    events = drain(engine)
+    ends = {event.request_id: event for event in events if isinstance(event, Finished)}
+    assert (ends["stopped"].reason, ends["stopped"].usage.completion_tokens) == (FinishReason.STOP, 1)
+    assert (ends["free"].reason, ends["free"].usage.completion_tokens) == (FinishReason.LENGTH, 9)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"logit_bias": {14: 1}}, r"^logit_bias ids must be in \[0, 14\), got 14"),
+        ({"logprob_token_ids": (-1,)}, r"^logprob_token_ids must be in \[0, 14\), got -1"),
+        ({"stop_regex": ("fine", "(?=a)")}, r"^stop_regex\[1\] must be a pattern that RE2 takes: "),
+    ],
+)
+def test_knobs_of_a_backend_that_has_them_are_checked(
+    tiny_checkpoint: Checkpoint, knobs: dict, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TorchBackend, "supports", frozenset(OPTIONAL_KNOBS))
+    engine = build_engine(tiny_checkpoint, device="cpu", backend="torch")
+    with pytest.raises(InvalidRequest, match=message):
+        engine.add(GenerationRequest("r", (1,), SamplingParams(**knobs)))
+    assert not engine.has_work
