@@ -1,5 +1,6 @@
 """EngineThread: everything accepted ends once, whatever stops, breaks or floods it."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -164,3 +165,28 @@ def test_an_engine_that_cannot_be_built_is_a_fault() -> None:
     recorder.thread.start()
     recorder.thread.stop()
     assert str(recorder.faults[0]) == "device must be available, got cuda"
+
+
+def test_stats_can_be_read_from_another_thread_at_any_time(tiny_checkpoint: Checkpoint) -> None:
+    engine = build_engine(tiny_checkpoint, device="cpu", max_slots=1)
+    done = threading.Event()
+
+    def come_and_go() -> None:
+        while not done.is_set():
+            for i in range(200):
+                engine.add(GenerationRequest(str(i), (1,), SamplingParams()))
+            for i in range(200):
+                engine.cancel(str(i))
+            engine.step()
+
+    thread = threading.Thread(target=come_and_go)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        thread.start()
+        seen = {engine.stats.waiting for _ in range(5000)}
+    finally:
+        done.set()
+        thread.join()
+        sys.setswitchinterval(interval)
+    assert max(seen) > 1
