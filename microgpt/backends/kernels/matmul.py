@@ -133,15 +133,21 @@ _tile_4x1, _tile_4x2 = _tile(4, 1), _tile(4, 2)
 _tile_8x1, _tile_8x1_last = _tile(8, 1), _tile(8, 1, prefetched=True)
 
 
-@njit(nogil=True, cache=True, inline="never")
-def matmul(mode, x, x_at, x_stride, rows, depth, w, w_base, scales, scales_base, first, last, y, y_at, y_stride):
-    """For rows [0, rows) and output panels [first, last): y = x W^T by `mode`.
+@njit(nogil=True, cache=True)
+def matmul(
+    mode, rows, outputs, depth, x, x_at, x_stride, w, w_base, scales, scales_base, layer,
+    y, y_at, y_stride, thread, team,
+):  # fmt: skip
+    """One thread's share of the outputs of y = x W^T, for rows [0, rows) and W (outputs, depth), by `mode`.
 
-    x, y: flat, row r beginning at x_at + r * x_stride. w: packed, beginning at w_base. scales: (outputs,) from
-    scales_base on, for int8 weights alone.
+    x, y: flat, row r beginning at x_at + r * x_stride. w: packed, the first layer's beginning at w_base. scales: one an
+    output, the first layer's from scales_base on, for int8 weights alone.
     """
-    panel = first
+    panels = (outputs + PANEL - 1) // PANEL
     size = depth * PANEL
+    w_base += layer * panels * size
+    scales_base += layer * panels * PANEL
+    panel, last = panels * thread // team, panels * (thread + 1) // team
     while panel < last:
         left = last - panel
         # The fewer the rows, the more panels a tile takes, to have 8 or more sums under way: a sum waits 4 cycles for
