@@ -98,7 +98,7 @@ class Own(NamedTuple):
     clock: np.ndarray
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def _run_rows(common, room, rows, count, is_prompt, thread, team):
     """Run rows[:, :count] through the layers, each thread its share; feeds.last gets the states to sample from.
 
@@ -144,15 +144,15 @@ def _run_rows(common, room, rows, count, is_prompt, thread, team):
     barrier(control, BARRIER, team)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def _copy(source, at, target, to, count):
     for i in range(count):
         target[to + i] = source[at + i]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def _decode_columns(common, room, rows, thread, team):
-    """One decode step for `rows` sequences by all threads: shared.x ends as their states.
+    """One decode step for `rows` sequences by all threads; their states end in the shared room's x.
 
     Each thread makes its share of every matrix's outputs for all rows, so that weights are read once and not by each,
     and attends for its share of (row, head) pairs.
@@ -212,7 +212,7 @@ def _decode_columns(common, room, rows, thread, team):
         barrier(control, BARRIER, team)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def _take(slots, feeds, feed, token, position):
     """Note a token sampled for a feed at `position`, or -1 for a failure.
 
@@ -235,7 +235,7 @@ def _take(slots, feeds, feed, token, position):
     return slots.ints[LAST_TOKEN, slot], slots.ints[LAST_POSITION, slot]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def _sample(common, own, count):
     """Logits and a token for each of `count` sequences from feeds.last; those that go on stay in `going`. How many."""
     sizes = common.sizes
@@ -271,7 +271,7 @@ def _sample(common, own, count):
     return left
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def _begin(feeds, num_feeds, going, low, high):
     """Put the sampling feeds low..high-1, counted among those that sample, into `going` with their last tokens. How
     many."""
@@ -288,7 +288,7 @@ def _begin(feeds, num_feeds, going, low, high):
     return count
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def _burst_columns(common, own, count, is_fed, thread, team):
     """Decode the sequences of common.going, all threads together; thread 0 says which go on, and for how long.
 
@@ -310,9 +310,9 @@ def _burst_columns(common, own, count, is_fed, thread, team):
         for r in range(low, high):
             _copy(feeds.last, going[FEED, r] * Cs, shared, r * Cs, C)
         barrier(control, BARRIER, team)
-    else:
-        _decode_columns(common, own.room, count, thread, team)
     for step in range(control[MAX_STEPS]):
+        if step or not is_fed:
+            _decode_columns(common, own.room, count, thread, team)
         matmul(
             STORE, count, V, C, shared, 0, Cs, weights.matrices, sizes.head_at, weights.scales, sizes.head_scales_at, 0,
             logits, 0, Vs, thread, team,
@@ -337,10 +337,9 @@ def _burst_columns(common, own, count, is_fed, thread, team):
         count = control[GOING]
         if count == 0:
             return
-        _decode_columns(common, own.room, count, thread, team)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def run(common, own, thread, team, pipe, byte):
     """Thread 0: one burst. Another thread: every burst until told to stop; between them it sleeps in read(pipe).
 
@@ -389,14 +388,14 @@ def run(common, own, thread, team, pipe, byte):
             return
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def publish(control, round_number):
     """Let the team see a new round, with everything written before."""
     atomic_store(control, ROUND, round_number)
     full_fence()
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def is_asleep(control, thread):
     """Whether a thread of the team sleeps, or is about to and looks for a new round once more."""
     return atomic_load(control, ASLEEP + thread) != 0

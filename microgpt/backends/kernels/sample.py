@@ -64,7 +64,7 @@ class SampleRoom(NamedTuple):
     copy: np.ndarray
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def _mix(x):
     """SplitMix64's finaliser; see microgpt.sampling.rng."""
     x = (x ^ (x >> np.uint64(30))) * _MIX_1
@@ -72,7 +72,7 @@ def _mix(x):
     return x ^ (x >> np.uint64(31))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def uniform(slots, slot, position):
     """The random number in [0, 1] for the token that will stand at `position`; see microgpt.sampling.rng."""
     state = slots.seeds[START, slot]
@@ -85,7 +85,7 @@ def uniform(slots, slot, position):
     return np.float64(_mix(state + np.uint64(position + 1) * _GOLDEN) >> np.uint64(11)) * 2.0**-53
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def begin_sample(slots, slot):
     """Start the slot's next sample: its generator and its count of tokens."""
     seed = slots.seeds[NEXT_SEED, slot]
@@ -98,7 +98,7 @@ def begin_sample(slots, slot):
     slots.ints[SAMPLES_LEFT, slot] -= 1
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def _maximum(z, at, vocab):
     """(the largest of z[at : at + vocab], whether all are finite)."""
     top, unsound = splat(z, -np.inf), splat(z, 0.0)
@@ -115,7 +115,7 @@ def _maximum(z, at, vocab):
     return highest(top), total(unsound) == 0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def _exponentials(z, at, stride, most, scale, sums):
     """z = exp((z - most) * scale) and sums[c] = the sum of chunk c; returns the sum of all."""
     peak, factor = splat(z, most), splat(z, scale)
@@ -131,7 +131,7 @@ def _exponentials(z, at, stride, most, scale, sums):
     return running
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def _comes_first(z, a, b, by_id):
     """Whether id a is likelier than id b: the higher logit, of equal ones the higher id. by_id: whether it is lower."""
     if by_id:
@@ -139,7 +139,7 @@ def _comes_first(z, a, b, by_id):
     return z[a] > z[b] or (z[a] == z[b] and a > b)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def _sift(z, ids, start, end, by_id):
     """Restore the heap below `start`: each parent comes after its children, so the least likely is on top."""
     root = start
@@ -153,7 +153,7 @@ def _sift(z, ids, start, end, by_id):
         root = child
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def _sort(z, ids, count, by_id):
     """Sort ids[:count], likeliest first or by id (heapsort: no recursion, no bad case)."""
     for start in range(count // 2 - 1, -1, -1):
@@ -163,7 +163,7 @@ def _sort(z, ids, count, by_id):
         _sift(z, ids, 0, end, by_id)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def _keep_likeliest(z, ids, count, vocab):
     """ids[:count] = the `count` likeliest of z, likeliest first: a heap whose top is the one to lose."""
     filled = 0
@@ -180,7 +180,7 @@ def _keep_likeliest(z, ids, count, vocab):
     _sort(z, ids, count, False)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def _filtered(p, at, vocab, whole_sum, z, top_k, top_p, ids):
     """How many ids are left by top_k and top_p; they are in ids, in ascending order."""
     if top_k and top_k < vocab:
@@ -211,7 +211,7 @@ def _filtered(p, at, vocab, whole_sum, z, top_k, top_p, ids):
     return count
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def choose(z, at, vocab, stride, slots, slot, position, room):
     """The id for the logits z[at : at + vocab], which are overwritten, or -1 where one of them is not finite.
 
