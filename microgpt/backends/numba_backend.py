@@ -4,6 +4,7 @@ It keeps the same bits for a sequence whoever its neighbours are: every sum has 
 numbers depend on (seed, position).
 """
 
+import itertools
 import logging
 import mmap
 import os
@@ -17,10 +18,20 @@ import numpy as np
 from microgpt.backends.base import PAGE_TOKENS, Burst, Feed, page_count, pages_for
 from microgpt.backends.kernels import burst as kernel
 from microgpt.backends.kernels import is_compiled
-from microgpt.backends.kernels.forward import ATTEND_ROWS, Cache, Room, Sizes, Weights
+from microgpt.backends.kernels.forward import ATTEND_ROWS, Cache, Sizes, Weights
 from microgpt.backends.kernels.lanes import LANES
 from microgpt.backends.kernels.matmul import PANEL, pack
-from microgpt.backends.kernels.sample import DEFAULT_RNG, REFERENCE_RNG, STOP, SUPPRESSED, SampleRoom, Slots
+from microgpt.backends.kernels.sample import (
+    DEFAULT_RNG,
+    NEXT_SEED,
+    NUM_BANNED,
+    REFERENCE_RNG,
+    START,
+    STOP,
+    SUPPRESSED,
+    SampleRoom,
+    Slots,
+)
 from microgpt.checkpoint import Checkpoint, StoredTensor
 from microgpt.config import ModelConfig
 from microgpt.errors import NumericalError
@@ -73,7 +84,7 @@ class NumbaBackend:
         self._rng = REFERENCE_RNG if rng == "reference" else DEFAULT_RNG
         self._sizes = _sizes(config)
         self._weights = _weights(config, checkpoint.tensors, dtype)
-        self._uses_columns = sum(array.nbytes for array in self._weights[2:7]) >= _COLUMN_BYTES
+        self._uses_columns = self._weights.matrices.nbytes >= _COLUMN_BYTES
         self._cache = Cache(
             np.zeros(self.num_pages * self._sizes.key_page, kept),
             np.zeros(self.num_pages * self._sizes.value_page, kept),
@@ -84,7 +95,7 @@ class NumbaBackend:
         self._control = np.zeros(kernel.CONTROL_SIZE, np.int64)
         self._common = kernel.Common(
             self._sizes, self._weights, self._cache, self._slots, self._feeds,
-            _new_room(self._sizes, config, kernel.BLOCK_ROWS, number),
+            _new_room(self._sizes, config, number),
             np.zeros(min(kernel.BLOCK_ROWS, max_slots) * self._sizes.logits_stride, number), _new_going(max_slots),
             self._control,
         )  # fmt: skip
@@ -123,24 +134,21 @@ class NumbaBackend:
         samples: range = range(1),
     ) -> None:
         slots = self._slots
-        slots.limits[slot], slots.num_sampled[slot] = limit, 0
-        slots.min_tokens[slot] = params.min_tokens
-        slots.top_k[slot] = min(params.top_k, self.config.vocab_size)
-        slots.temperatures[slot], slots.top_p[slot] = params.temperature, params.top_p
-        slots.rng[slot] = self._rng
-        seed = (params.seed + samples.start) % 2**64
-        slots.seeds[slot] = (seed or 1) if self._rng == REFERENCE_RNG else counter_start(seed)
-        slots.samples_left[slot] = len(samples) - 1
-        if len(samples) > 1:
-            slots.next_seeds[slot] = (seed + 1) % 2**64
-            slots.last_tokens[slot], slots.last_positions[slot] = prompt_ids[-1], len(prompt_ids) - 1
         marks, banned = slots.marks[slot], slots.banned[slot]
-        marks[banned[: slots.num_banned[slot]]] = 0
+        marks[banned[: slots.ints[NUM_BANNED, slot]]] = 0
         marks[list(params.suppress_token_ids)] |= SUPPRESSED
         marks[list(params.end_token_ids)] |= STOP
         ids = sorted({*params.suppress_token_ids, *params.end_token_ids})
         banned[: len(ids)] = ids
-        slots.num_banned[slot] = len(ids)
+        top_k = min(params.top_k, self.config.vocab_size)
+        slots.ints[:, slot] = (
+            limit, 0, params.min_tokens, top_k, self._rng, len(ids), len(samples) - 1,
+            prompt_ids[-1] if prompt_ids else 0, len(prompt_ids) - 1,
+        )  # fmt: skip
+        slots.floats[:, slot] = params.temperature, params.top_p
+        seed = (params.seed + samples.start) % 2**64
+        slots.seeds[START, slot] = (seed or 1) if self._rng == REFERENCE_RNG else counter_start(seed)
+        slots.seeds[NEXT_SEED, slot] = (seed + 1) % 2**64
         self._cache.tables[slot, : len(pages)] = pages
 
     def burst(self, feeds: Sequence[Feed], max_steps: int, time_limit_s: float) -> list[Burst]:
@@ -148,22 +156,14 @@ class NumbaBackend:
         at = 0
         for i, feed in enumerate(feeds):
             count = len(feed.token_ids)
-            state.slots[i], state.counts[i], state.starts[i], state.samples[i] = (
-                feed.slot,
-                count,
-                feed.start,
-                feed.sample,
-            )
             if count == 1:
-                state.tokens[at], state.positions[at], state.owners[at] = feed.token_ids[0], feed.start, i
+                state.rows[:, at] = i, feed.token_ids[0], feed.start
             else:
-                state.tokens[at : at + count] = feed.token_ids
-                state.positions[at : at + count] = np.arange(feed.start, feed.start + count)
-                state.owners[at : at + count] = i
+                state.rows[kernel.FEED, at : at + count] = i
+                state.rows[kernel.TOKEN, at : at + count] = feed.token_ids
+                state.rows[kernel.POSITION, at : at + count] = np.arange(feed.start, feed.start + count)
             at += count
-            state.ends[i] = at
-        state.num_sampled[: len(feeds)] = 0
-        state.failed[: len(feeds)] = 0
+            state.ints[:, i] = feed.slot, feed.sample, at, 0, 0
         control[kernel.NUM_FEEDS], control[kernel.NUM_TOKENS] = len(feeds), at
         control[kernel.MAX_STEPS] = min(max_steps, _MAX_STEPS)
         control[kernel.DEADLINE] = time.monotonic_ns() + int(time_limit_s * 1e9)
@@ -178,7 +178,7 @@ class NumbaBackend:
             team = self.num_threads
             self._team.begin()
         kernel.run(self._common, self._own, 0, team, 0, self._byte)
-        counts, failed = state.num_sampled[: len(feeds)].tolist(), state.failed[: len(feeds)].tolist()
+        counts, failed = state.ints[kernel.NUM_SAMPLED_NOW :, : len(feeds)].tolist()
         return [
             _result(state.sampled[i, :count], bad) for i, (count, bad) in enumerate(zip(counts, failed, strict=True))
         ]
@@ -256,25 +256,27 @@ def _stride(n: int) -> int:
 
 
 def _sizes(config: ModelConfig) -> Sizes:
-    C, D, H, L = config.n_embd, config.head_dim, config.n_head, config.n_layer
-    value_stride = _up(D, LANES)
+    C, D, H, L, V = config.n_embd, config.head_dim, config.n_head, config.n_layer, config.vocab_size
+    table_stride, x_stride, qkv_stride, hidden_stride = _up(C, LANES), _stride(C), _stride(3 * C), _stride(4 * C)
+    value_stride, scores_stride = _up(D, LANES), pages_for(config.block_size) * PAGE_TOKENS
+    outputs = [L * _up(3 * C, PANEL), L * _up(C, PANEL), L * _up(4 * C, PANEL), L * _up(C, PANEL)]
+    scales = list(itertools.accumulate(outputs))
+    weights = list(itertools.accumulate(n * depth for n, depth in zip(outputs, (C, C, C, 4 * C), strict=True)))
+    rows, attending = kernel.BLOCK_ROWS, max(H, ATTEND_ROWS)
+    room = list(
+        itertools.accumulate(
+            [rows * x_stride, rows * x_stride, rows * qkv_stride, rows * x_stride, rows * hidden_stride,
+             attending * scores_stride, _up(attending, LANES)]
+        )
+    )  # fmt: skip
     return Sizes(
-        n_embd=C, n_head=H, head_dim=D, n_layer=L, vocab_size=config.vocab_size, table_stride=_up(C, LANES),
-        x_stride=_stride(C), qkv_stride=_stride(3 * C), hidden_stride=_stride(4 * C),
-        logits_stride=_stride(config.vocab_size), value_stride=value_stride,
-        scores_stride=pages_for(config.block_size) * PAGE_TOKENS,
-        key_page=L * H * D * PAGE_TOKENS, value_page=L * H * PAGE_TOKENS * value_stride,
+        C, H, D, L, V, table_stride, x_stride, qkv_stride, hidden_stride, _stride(V), value_stride, scores_stride,
+        L * H * D * PAGE_TOKENS, L * H * PAGE_TOKENS * value_stride, V * table_stride, *weights, *scales, *room,
     )  # fmt: skip
 
 
-def _new_room(sizes: Sizes, config: ModelConfig, rows: int, number: np.dtype) -> Room:
-    Cs, Qs, Hs = sizes.x_stride, sizes.qkv_stride, sizes.hidden_stride
-    attending = max(config.n_head, ATTEND_ROWS)
-    lengths = {
-        "x": rows * Cs, "norm": rows * Cs, "qkv": rows * Qs, "attended": rows * Cs, "hidden": rows * Hs,
-        "scores": attending * sizes.scores_stride, "inverses": attending, "chains": attending * 2 * sizes.value_stride,
-    }  # fmt: skip
-    return Room(**{name: np.zeros(n, number) for name, n in lengths.items()})
+def _new_room(sizes: Sizes, config: ModelConfig, number: np.dtype) -> np.ndarray:
+    return np.zeros(sizes.chains_at + max(config.n_head, ATTEND_ROWS) * 2 * sizes.value_stride, number)
 
 
 def _new_own(sizes: Sizes, config: ModelConfig, max_slots: int, number: np.dtype) -> kernel.Own:
@@ -282,36 +284,28 @@ def _new_own(sizes: Sizes, config: ModelConfig, max_slots: int, number: np.dtype
     vocab = sizes.logits_stride
     return kernel.Own(
         going=_new_going(max_slots),
-        room=_new_room(sizes, config, kernel.BLOCK_ROWS, number),
+        room=_new_room(sizes, config, number),
         logits=np.zeros(kernel.LOGIT_ROWS * vocab, number),
         sample_room=SampleRoom(np.zeros(vocab // LANES + 1), np.zeros(vocab, np.int32), np.zeros(vocab, number)),
-        clock=_whole(2),
+        clock=np.zeros(2, np.int64),
     )
 
 
-def _new_going(n: int) -> kernel.Going:
-    return kernel.Going(_whole(n), _whole(n), _whole(n))
-
-
-def _whole(n: int) -> np.ndarray:
-    return np.zeros(n, np.int64)
+def _new_going(n: int) -> np.ndarray:
+    return np.zeros((3, n), np.int64)
 
 
 def _new_slots(config: ModelConfig, n: int) -> Slots:
     return Slots(
-        limits=_whole(n), num_sampled=_whole(n), min_tokens=_whole(n), top_k=_whole(n), temperatures=np.zeros(n),
-        top_p=np.zeros(n), seeds=np.zeros(n, np.uint64), rng=_whole(n),
-        marks=np.zeros((n, config.vocab_size), np.uint8),
-        banned=np.zeros((n, config.vocab_size), np.int32), num_banned=_whole(n), samples_left=_whole(n),
-        next_seeds=np.zeros(n, np.uint64), last_tokens=_whole(n), last_positions=_whole(n),
+        ints=np.zeros((9, n), np.int64), floats=np.zeros((2, n)), seeds=np.zeros((2, n), np.uint64),
+        marks=np.zeros((n, config.vocab_size), np.uint8), banned=np.zeros((n, config.vocab_size), np.int32),
     )  # fmt: skip
 
 
 def _new_feeds(sizes: Sizes, n: int, tokens: int, number: np.dtype) -> kernel.Feeds:
     return kernel.Feeds(
-        slots=_whole(n), counts=_whole(n), starts=_whole(n), samples=_whole(n), tokens=_whole(tokens),
-        positions=_whole(tokens), owners=_whole(tokens), ends=_whole(n), last=np.zeros(n * sizes.x_stride, number),
-        sampled=np.zeros((n, _MAX_STEPS), np.int32), num_sampled=_whole(n), failed=_whole(n),
+        ints=np.zeros((5, n), np.int64), rows=np.zeros((3, tokens), np.int64),
+        last=np.zeros(n * sizes.x_stride, number), sampled=np.zeros((n, _MAX_STEPS), np.int32),
     )  # fmt: skip
 
 
@@ -327,13 +321,10 @@ def _weights(config: ModelConfig, tensors: Mapping[str, StoredTensor], dtype: st
     ]
     table_dtype = "float32" if dtype == "int8" else dtype
     kept = "F32" if dtype != "float32" else _common_dtype(tensors)
-    wte, wpe = (_table(_stored([tensors[name]], table_dtype, kept)) for name in ("wte", "wpe"))
-    packed, scales = [], []
-    for group in groups:
-        parts = [_matrix([tensors[name] for name in names], dtype, kept) for names in group]
-        packed.append(_on_huge_pages(np.concatenate([pack(bits) for bits, _ in parts])))
-        scales.append(np.concatenate([part for _, part in parts]))
-    return Weights(wte, wpe, *packed, *scales)  # pyright: ignore[reportCallIssue]
+    tables = np.concatenate([_table(_stored([tensors[name]], table_dtype, kept)) for name in ("wte", "wpe")])
+    parts = [_matrix([tensors[name] for name in names], dtype, kept) for group in groups for names in group]
+    matrices = _on_huge_pages(np.concatenate([pack(bits) for bits, _ in parts]))
+    return Weights(tables, matrices, np.concatenate([scales for _, scales in parts]))
 
 
 def _on_huge_pages(array: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ BURST_STEPS = 256
 # Tokens up to which samples of one prompt share a slot, one after another: a trip through the engine for each costs
 # more than tiny models take for some hundred tokens.
 SLOT_TOKENS = 512
-SLOTS_PER_JOB = 16  # that short samples are spread over, for the threads and for rows to share weights
+SLOTS_PER_JOB = 8  # that short samples are spread over, for the threads and for rows to share weights
 
 
 def plan(running: Iterable[Sequence]) -> tuple[list[Sequence], list[Feed], int]:

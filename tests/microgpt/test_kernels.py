@@ -26,11 +26,18 @@ NO_SCALES = np.zeros(0, np.float32)
 
 def multiply(mode: int, x: np.ndarray, w: np.ndarray, y: np.ndarray, scales: np.ndarray = NO_SCALES) -> np.ndarray:
     """matmul on whole 2-D arrays; y (rows, outputs in whole panels) is changed and returned."""
-    rows, depth = x.shape
-    panels = y.shape[1] // PANEL
-    packed, flat = pack(w), y.reshape(-1)
-    matmul(mode, x.reshape(-1), 0, depth, rows, depth, packed, 0, scales, 0, 0, panels, flat, 0, y.shape[1])
+    multiply_share(mode, x, w, y, 0, 1, scales)
     return y
+
+
+def multiply_share(
+    mode: int, x: np.ndarray, w: np.ndarray, y: np.ndarray, thread: int, team: int, scales: np.ndarray = NO_SCALES
+) -> None:
+    rows, depth = x.shape
+    flat = y.reshape(-1)
+    matmul(
+        mode, rows, len(w), depth, x.reshape(-1), 0, depth, pack(w), 0, scales, 0, 0, flat, 0, y.shape[1], thread, team
+    )
 
 
 def outputs(rows: int, weight: np.ndarray, number: type = np.float32) -> np.ndarray:
@@ -66,12 +73,10 @@ def test_matmul_gives_a_row_the_same_bits_in_any_number_of_rows(n: int, depth: i
 def test_matmul_gives_the_same_bits_however_the_outputs_are_split(rng: np.random.Generator) -> None:
     w, x = rng.standard_normal((300, 40)).astype(np.float32), rng.standard_normal((5, 40)).astype(np.float32)
     whole = multiply(STORE, x, w, outputs(5, w))
-    for cut in range(1, 10):
+    for team in range(1, 12):
         y = outputs(5, w)
-        for first, last in ((0, cut), (cut, 10)):
-            matmul(
-                STORE, x.reshape(-1), 0, 40, 5, 40, pack(w), 0, NO_SCALES, 0, first, last, y.reshape(-1), 0, y.shape[1]
-            )
+        for thread in range(team):
+            multiply_share(STORE, x, w, y, thread, team)
         assert y.tobytes() == whole.tobytes()
 
 
@@ -137,11 +142,10 @@ def slots_for(params: SamplingParams, vocab: int, num_sampled: int, rng: int = D
     marks[0, list(params.stop_token_ids)] |= STOP
     banned = np.flatnonzero(marks[0]).astype(np.int32)
     seed = params.seed or 1 if rng == REFERENCE_RNG else counter_start(params.seed)
+    ints = [[9], [num_sampled], [params.min_tokens], [params.top_k], [rng], [len(banned)], [0], [0], [0]]
     return Slots(
-        np.array([9]), np.array([num_sampled]), np.array([params.min_tokens]), np.array([params.top_k]),
-        np.array([params.temperature]), np.array([params.top_p]), np.array([seed], np.uint64), np.array([rng]), marks,
-        np.pad(banned, (0, vocab - len(banned)))[None], np.array([len(banned)]), np.array([0]),
-        np.zeros(1, np.uint64), np.array([0]), np.array([0]),
+        np.array(ints), np.array([[params.temperature], [params.top_p]]), np.array([[seed], [0]], np.uint64), marks,
+        np.pad(banned, (0, vocab - len(banned)))[None],
     )  # fmt: skip
 
 

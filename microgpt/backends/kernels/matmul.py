@@ -101,23 +101,28 @@ def _tile(rows: int, panels: int, prefetched: bool = False) -> Callable[..., Non
                 result.add_incoming(nothing, before)
                 result.add_incoming(value, loop)
                 new[i] = result
-            for r in range(rows):
+            if w.dtype == types.int8:
+                factors = []
                 for v in range(vectors):
-                    result = new[r * vectors + v]
-                    if w.dtype == types.int8:
-                        at = builder.add(scales_at, index(v * LANES))
-                        pointer = element_pointer(context, builder, signature.args[6], scales, at)
-                        result = builder.fmul(result, load_value(builder, pointer, scales_type))
-                    place = builder.gep(y_rows[r], [index(v * LANES)])
-                    place = builder.bitcast(place, vector.as_pointer())
-                    above = builder.fcmp_unordered(">", result, nothing)  # a NaN stays one
-                    cut = builder.select(above, result, nothing)
-                    result = builder.select(builder.icmp_signed("==", mode, index(RELU)), cut, result)
-                    with builder.if_else(builder.icmp_signed("==", mode, index(ADD))) as (adds, stores):
-                        with adds:
-                            builder.store(builder.fadd(builder.load(place, align=step), result), place, align=step)
-                        with stores:
-                            builder.store(result, place, align=step)
+                    at = builder.add(scales_at, index(v * LANES))
+                    pointer = element_pointer(context, builder, signature.args[6], scales, at)
+                    factors.append(load_value(builder, pointer, scales_type))
+                new = [builder.fmul(result, factors[i % vectors]) for i, result in enumerate(new)]
+            places = [
+                builder.bitcast(builder.gep(y_rows[r], [index(v * LANES)]), vector.as_pointer())
+                for r in range(rows)
+                for v in range(vectors)
+            ]
+            with builder.if_else(builder.icmp_signed("==", mode, index(ADD))) as (adds, stores):
+                with adds:
+                    for place, result in zip(places, new, strict=True):
+                        builder.store(builder.fadd(builder.load(place, align=step), result), place, align=step)
+                with stores:
+                    cuts = builder.icmp_signed("==", mode, index(RELU))
+                    for place, result in zip(places, new, strict=True):
+                        above = builder.fcmp_unordered(">", result, nothing)  # a NaN stays one
+                        cut = builder.select(above, result, nothing)
+                        builder.store(builder.select(cuts, cut, result), place, align=step)
             return context.get_dummy_value()
 
         scales_type = scales.dtype
@@ -133,15 +138,21 @@ _tile_4x1, _tile_4x2 = _tile(4, 1), _tile(4, 2)
 _tile_8x1, _tile_8x1_last = _tile(8, 1), _tile(8, 1, prefetched=True)
 
 
-@njit(nogil=True, cache=True, inline="never")
-def matmul(mode, x, x_at, x_stride, rows, depth, w, w_base, scales, scales_base, first, last, y, y_at, y_stride):
-    """For rows [0, rows) and output panels [first, last): y = x W^T by `mode`.
+@njit(nogil=True, cache=True, _nrt=False)
+def matmul(
+    mode, rows, outputs, depth, x, x_at, x_stride, w, w_base, scales, scales_base, layer,
+    y, y_at, y_stride, thread, team,
+):  # fmt: skip
+    """One thread's share of the outputs of y = x W^T, for rows [0, rows) and W (outputs, depth), by `mode`.
 
-    x, y: flat, row r beginning at x_at + r * x_stride. w: packed, beginning at w_base. scales: (outputs,) from
-    scales_base on, for int8 weights alone.
+    x, y: flat, row r beginning at x_at + r * x_stride. w: packed, the first layer's beginning at w_base. scales: one an
+    output, the first layer's from scales_base on, for int8 weights alone.
     """
-    panel = first
+    panels = (outputs + PANEL - 1) // PANEL
     size = depth * PANEL
+    w_base += layer * panels * size
+    scales_base += layer * panels * PANEL
+    panel, last = panels * thread // team, panels * (thread + 1) // team
     while panel < last:
         left = last - panel
         # The fewer the rows, the more panels a tile takes, to have 8 or more sums under way: a sum waits 4 cycles for

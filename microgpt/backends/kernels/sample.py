@@ -34,31 +34,26 @@ _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _MOST_INVERSE = 1e37  # of a temperature; more would overflow a float32
 
 
-class Slots(NamedTuple):
-    """What each slot's sequence asked for, and how far it is; arrays by slot.
+# Rows of Slots.ints: most tokens of a sample and those it has; min_tokens; top_k; the generator; how many ids are in
+# banned; samples that follow the one being made; the prompt's last token and its position.
+LIMIT, NUM_SAMPLED, MIN_TOKENS, TOP_K, RNG, NUM_BANNED, SAMPLES_LEFT, LAST_TOKEN, LAST_POSITION = range(9)
+TEMPERATURE, TOP_P = range(2)  # of Slots.floats
+# Rows of Slots.seeds: where the default generator starts, or the reference generator is; the next sample's seed.
+START, NEXT_SEED = range(2)
 
-    limits, num_sampled, min_tokens, top_k: int64. temperatures, top_p: float64. seeds: uint64, where the default
-    generator starts or the reference generator is. rng: DEFAULT_RNG or REFERENCE_RNG. marks: (slots, vocab) uint8, bits
-    for suppressed and stop ids. banned: (slots, most) int32, the ids with any mark; num_banned says how many.
-    samples_left: int64, how many samples follow the one being made; next_seeds: uint64, the next one's seed.
-    last_tokens, last_positions: int64, of the prompt.
+
+class Slots(NamedTuple):
+    """What each slot's sequence asked for, and how far it is. Columns are slots.
+
+    ints (9, slots) int64, floats (2, slots) float64, seeds (2, slots) uint64: by the names above. marks: (slots, vocab)
+    uint8, bits for suppressed and stop ids. banned: (slots, most) int32, the ids with any mark.
     """
 
-    limits: np.ndarray
-    num_sampled: np.ndarray
-    min_tokens: np.ndarray
-    top_k: np.ndarray
-    temperatures: np.ndarray
-    top_p: np.ndarray
+    ints: np.ndarray
+    floats: np.ndarray
     seeds: np.ndarray
-    rng: np.ndarray
     marks: np.ndarray
     banned: np.ndarray
-    num_banned: np.ndarray
-    samples_left: np.ndarray
-    next_seeds: np.ndarray
-    last_tokens: np.ndarray
-    last_positions: np.ndarray
 
 
 class SampleRoom(NamedTuple):
@@ -69,7 +64,7 @@ class SampleRoom(NamedTuple):
     copy: np.ndarray
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def _mix(x):
     """SplitMix64's finaliser; see microgpt.sampling.rng."""
     x = (x ^ (x >> np.uint64(30))) * _MIX_1
@@ -77,33 +72,33 @@ def _mix(x):
     return x ^ (x >> np.uint64(31))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def uniform(slots, slot, position):
     """The random number in [0, 1] for the token that will stand at `position`; see microgpt.sampling.rng."""
-    state = slots.seeds[slot]
-    if slots.rng[slot] == REFERENCE_RNG:
+    state = slots.seeds[START, slot]
+    if slots.ints[RNG, slot] == REFERENCE_RNG:
         state ^= state << np.uint64(13)
         state ^= state >> np.uint64(7)
         state ^= state << np.uint64(17)
-        slots.seeds[slot] = state
+        slots.seeds[START, slot] = state
         return np.float64(state) / 2.0**64
     return np.float64(_mix(state + np.uint64(position + 1) * _GOLDEN) >> np.uint64(11)) * 2.0**-53
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def begin_sample(slots, slot):
     """Start the slot's next sample: its generator and its count of tokens."""
-    seed = slots.next_seeds[slot]
-    slots.next_seeds[slot] = seed + np.uint64(1)
-    if slots.rng[slot] == REFERENCE_RNG:
-        slots.seeds[slot] = seed if seed else np.uint64(1)
+    seed = slots.seeds[NEXT_SEED, slot]
+    slots.seeds[NEXT_SEED, slot] = seed + np.uint64(1)
+    if slots.ints[RNG, slot] == REFERENCE_RNG:
+        slots.seeds[START, slot] = seed if seed else np.uint64(1)
     else:
-        slots.seeds[slot] = _mix(seed + _GOLDEN)
-    slots.num_sampled[slot] = 0
-    slots.samples_left[slot] -= 1
+        slots.seeds[START, slot] = _mix(seed + _GOLDEN)
+    slots.ints[NUM_SAMPLED, slot] = 0
+    slots.ints[SAMPLES_LEFT, slot] -= 1
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def _maximum(z, at, vocab):
     """(the largest of z[at : at + vocab], whether all are finite)."""
     top, unsound = splat(z, -np.inf), splat(z, 0.0)
@@ -120,7 +115,7 @@ def _maximum(z, at, vocab):
     return highest(top), total(unsound) == 0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def _exponentials(z, at, stride, most, scale, sums):
     """z = exp((z - most) * scale) and sums[c] = the sum of chunk c; returns the sum of all."""
     peak, factor = splat(z, most), splat(z, scale)
@@ -136,37 +131,39 @@ def _exponentials(z, at, stride, most, scale, sums):
     return running
 
 
-@njit(nogil=True, cache=True)
-def _comes_first(z, a, b):
-    """Whether id a is likelier than id b: the higher logit, of equal ones the higher id."""
+@njit(nogil=True, cache=True, _nrt=False)
+def _comes_first(z, a, b, by_id):
+    """Whether id a is likelier than id b: the higher logit, of equal ones the higher id. by_id: whether it is lower."""
+    if by_id:
+        return a < b
     return z[a] > z[b] or (z[a] == z[b] and a > b)
 
 
-@njit(nogil=True, cache=True)
-def _sift(z, ids, start, end):
+@njit(nogil=True, cache=True, _nrt=False)
+def _sift(z, ids, start, end, by_id):
     """Restore the heap below `start`: each parent comes after its children, so the least likely is on top."""
     root = start
     while 2 * root + 1 < end:
         child = 2 * root + 1
-        if child + 1 < end and _comes_first(z, ids[child], ids[child + 1]):
+        if child + 1 < end and _comes_first(z, ids[child], ids[child + 1], by_id):
             child += 1
-        if not _comes_first(z, ids[root], ids[child]):
+        if not _comes_first(z, ids[root], ids[child], by_id):
             return
         ids[root], ids[child] = ids[child], ids[root]
         root = child
 
 
-@njit(nogil=True, cache=True)
-def _sort(z, ids, count):
-    """Sort ids[:count], likeliest first (heapsort: no recursion, no bad case)."""
+@njit(nogil=True, cache=True, _nrt=False)
+def _sort(z, ids, count, by_id):
+    """Sort ids[:count], likeliest first or by id (heapsort: no recursion, no bad case)."""
     for start in range(count // 2 - 1, -1, -1):
-        _sift(z, ids, start, count)
+        _sift(z, ids, start, count, by_id)
     for end in range(count - 1, 0, -1):
         ids[0], ids[end] = ids[end], ids[0]
-        _sift(z, ids, 0, end)
+        _sift(z, ids, 0, end, by_id)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def _keep_likeliest(z, ids, count, vocab):
     """ids[:count] = the `count` likeliest of z, likeliest first: a heap whose top is the one to lose."""
     filled = 0
@@ -176,16 +173,14 @@ def _keep_likeliest(z, ids, count, vocab):
             filled += 1
             if filled == count:
                 for start in range(count // 2 - 1, -1, -1):
-                    _sift(z, ids, start, count)
-        elif _comes_first(z, i, ids[0]):
+                    _sift(z, ids, start, count, False)
+        elif _comes_first(z, i, ids[0], False):
             ids[0] = i
-            _sift(z, ids, 0, count)
-    for end in range(count - 1, 0, -1):
-        ids[0], ids[end] = ids[end], ids[0]
-        _sift(z, ids, 0, end)
+            _sift(z, ids, 0, count, False)
+    _sort(z, ids, count, False)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def _filtered(p, at, vocab, whole_sum, z, top_k, top_p, ids):
     """How many ids are left by top_k and top_p; they are in ids, in ascending order."""
     if top_k and top_k < vocab:
@@ -199,7 +194,7 @@ def _filtered(p, at, vocab, whole_sum, z, top_k, top_p, ids):
             if p[at + i] >= least:
                 ids[count] = i
                 count += 1
-        _sort(z, ids, count)
+        _sort(z, ids, count, False)
     if top_p < 1:
         everything = 0.0
         if top_k and top_k < vocab:
@@ -212,11 +207,11 @@ def _filtered(p, at, vocab, whole_sum, z, top_k, top_p, ids):
             running += p[at + ids[kept]]
             kept += 1
         count = max(kept, 1)
-    ids[:count].sort()
+    _sort(z, ids, count, True)
     return count
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def choose(z, at, vocab, stride, slots, slot, position, room):
     """The id for the logits z[at : at + vocab], which are overwritten, or -1 where one of them is not finite.
 
@@ -225,9 +220,9 @@ def choose(z, at, vocab, stride, slots, slot, position, room):
     most, sound = _maximum(z, at, vocab)
     if not sound:
         return -1
-    banned = slots.num_banned[slot]
+    banned = slots.ints[NUM_BANNED, slot]
     if banned:
-        wanted = SUPPRESSED | (STOP if slots.num_sampled[slot] < slots.min_tokens[slot] else 0)
+        wanted = SUPPRESSED | (STOP if slots.ints[NUM_SAMPLED, slot] < slots.ints[MIN_TOKENS, slot] else 0)
         for b in range(banned):
             i = slots.banned[slot, b]
             if slots.marks[slot, i] & wanted:
@@ -238,7 +233,7 @@ def choose(z, at, vocab, stride, slots, slot, position, room):
         most = highest(top)
         for i in range(at + vocab // LANES * LANES, at + vocab):
             most = max(most, z[i])
-    temperature = slots.temperatures[slot]
+    temperature = slots.floats[TEMPERATURE, slot]
     if temperature == 0:
         i = vocab - 1
         while z[at + i] != most:
@@ -246,10 +241,11 @@ def choose(z, at, vocab, stride, slots, slot, position, room):
         return i
     for i in range(at + vocab, at + stride):
         z[i] = -np.inf
-    top_k, top_p = slots.top_k[slot], slots.top_p[slot]
+    top_k, top_p = slots.ints[TOP_K, slot], slots.floats[TOP_P, slot]
     is_filtered = (0 < top_k < vocab) or top_p < 1
     if is_filtered:
-        room.copy[:vocab] = z[at : at + vocab]
+        for i in range(vocab):
+            room.copy[i] = z[at + i]
     running = _exponentials(z, at, stride, most, min(1.0 / temperature, _MOST_INVERSE), room.sums)
     draw = uniform(slots, slot, position)
     if is_filtered:

@@ -105,14 +105,14 @@ def _transfer(name: str) -> Any:
 read_byte, write_byte = _transfer("read"), _transfer("write")
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def now_ns(pair: np.ndarray) -> int:
     """The monotonic clock, as time.monotonic_ns has it. pair: (2,) int64 scratch."""
     _clock_gettime(pair)
     return pair[0] * 1_000_000_000 + pair[1]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def barrier(control: np.ndarray, at: int, team: int) -> None:
     """Wait until all `team` threads are here. control[at], control[at + 8]: arrivals and rounds, a cache line each."""
     if team == 1:
