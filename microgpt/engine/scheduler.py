@@ -9,7 +9,8 @@ PREFILL_TOKENS = 512  # prompt tokens per step, over all sequences: bounds how l
 BURST_TIME_S = 0.004  # then arrivals and cancellations are looked at, and streams get their tokens
 BURST_STEPS = 256
 # Samples of one prompt share a slot, one after another, up to so many products: a trip through the engine for each
-# takes as long as 10 to 20 steps of a model of 4 thousand parameters. Larger models gain more from samples side by side.
+# takes as long as 10 to 20 steps of a model of 4 thousand parameters. Larger models gain more from samples side by
+# side.
 SLOT_PRODUCTS = 4_000_000
 SLOTS_PER_JOB = 8  # that such samples are spread over, for the threads and for rows to share weights
 
