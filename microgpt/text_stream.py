@@ -11,6 +11,8 @@ WHITE_SPACE = (
     "\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 )
 
+_Utf8Decoder = codecs.getincrementaldecoder("utf-8")
+
 
 class TextStream:
     """Decodes the tokens of one sequence as they come.
@@ -20,14 +22,20 @@ class TextStream:
     """
 
     def __init__(self, tokenizer: Tokenizer, special_text: Mapping[int, str] | None = None):
-        self._tokenizer = tokenizer
-        self._special = {i: text.encode() for i, text in (special_text or {}).items()}
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._bytes = tokenizer.all_bytes
+        self._special = {i: text.encode() for i, text in special_text.items()} if special_text else None
+        self._decoder: codecs.IncrementalDecoder | None = None  # made when a text comes in more than one piece
 
     def push(self, token_ids: Iterable[int]) -> str:
         """The characters that these tokens complete."""
-        special, token_bytes = self._special, self._tokenizer.token_bytes
-        return self._decoder.decode(b"".join(special.get(i) or token_bytes(i) for i in token_ids))
+        if self._decoder is None:
+            self._decoder = _Utf8Decoder("replace")
+        return self._decoder.decode(self._encode(token_ids))
+
+    def push_last(self, token_ids: Iterable[int]) -> str:
+        """As `push` and then `flush`."""
+        text = self._encode(token_ids)
+        return text.decode("utf-8", "replace") if self._decoder is None else self._decoder.decode(text, final=True)
 
     def pieces(self, token_ids: Iterable[int]) -> list[str]:
         """As `push`, token by token: the characters that each of them completes."""
@@ -36,7 +44,14 @@ class TextStream:
 
     def flush(self) -> str:
         """What was held back, as U+FFFD; the stream has ended."""
-        return self._decoder.decode(b"", final=True)
+        return "" if self._decoder is None else self._decoder.decode(b"", final=True)
+
+    def _encode(self, token_ids: Iterable[int]) -> bytes:
+        """The bytes of tokens."""
+        table, special = self._bytes, self._special
+        if special is None:
+            return b"".join([table[i] for i in token_ids])
+        return b"".join([special.get(i) or table[i] for i in token_ids])
 
 
 class TrimStream:

@@ -17,7 +17,7 @@ import numpy as np
 
 from microgpt.backends.base import PAGE_TOKENS, Burst, Feed, page_count, pages_for
 from microgpt.backends.kernels import burst as kernel
-from microgpt.backends.kernels import is_compiled
+from microgpt.backends.kernels import is_compiled, quick_compilation
 from microgpt.backends.kernels.forward import ATTEND_ROWS, Cache, Sizes, Weights
 from microgpt.backends.kernels.lanes import LANES
 from microgpt.backends.kernels.matmul import PANEL, pack
@@ -114,9 +114,10 @@ class NumbaBackend:
             _log.info("compiling the CPU kernels for this processor; later starts find them on disk")
         started = time.monotonic()
         self._control[kernel.NUM_FEEDS] = self._control[kernel.NUM_TOKENS] = 0
-        kernel.run(self._common, self._own, 0, 1, 0, self._byte)
-        kernel.publish(self._control, 0)
-        kernel.is_asleep(self._control, 0)
+        with quick_compilation():
+            kernel.run(self._common, self._own, 0, 1, 0, self._byte)
+            kernel.publish(self._control, 0)
+            kernel.is_asleep(self._control, 0)
         _log.info("CPU kernels ready in %.1f s", time.monotonic() - started)
 
     def close(self) -> None:

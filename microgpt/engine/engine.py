@@ -206,7 +206,7 @@ class Engine:
         request, first = job.request, job.next_sample
         num_samples = 1
         if self.backend.repeats and request.num_samples > 1:
-            num_samples = samples_for_slot(job.num_waiting, job.limit, len(self._free_slots))
+            num_samples = samples_for_slot(job, len(self._free_slots), self.config.num_parameters)
         job.next_sample += num_samples
         sequence = Sequence(
             job,
@@ -262,15 +262,14 @@ class Engine:
         completes_prompt = sequence.is_prefilling
         sequence.num_computed += len(token_ids) - 1
         reason = sequence.append(token_ids)
-        text = sequence.text_stream.push(token_ids)
         index = sequence.samples.start
         if reason is None:
             if completes_prompt:
                 self._keep(sequence)
-            events.append(TokenEvent(job.request.id, token_ids, text, index))
+            events.append(TokenEvent(job.request.id, token_ids, sequence.text_stream.push(token_ids), index))
             return
         self._release(sequence)
-        events.append(TokenEvent(job.request.id, token_ids, text + sequence.text_stream.flush(), index))
+        events.append(TokenEvent(job.request.id, token_ids, sequence.text_stream.push_last(token_ids), index))
         events.append(Finished(job.request.id, reason, sequence.usage, index))
         self._end(job, 1)
 
@@ -279,7 +278,7 @@ class Engine:
         request_id, index = sequence.request.id, sequence.samples.start
         reason = sequence.append(token_ids)
         assert reason is not None
-        text = sequence.text_stream.push(token_ids) + sequence.text_stream.flush()
+        text = sequence.text_stream.push_last(token_ids)
         events.append(TokenEvent(request_id, token_ids, text, index))
         events.append(Finished(request_id, reason, sequence.usage, index))
 

@@ -3,15 +3,16 @@
 from collections.abc import Iterable
 
 from microgpt.backends.base import Feed
-from microgpt.engine.sequence import Sequence
+from microgpt.engine.sequence import Job, Sequence
 
 PREFILL_TOKENS = 512  # prompt tokens per step, over all sequences: bounds how long a step makes streams wait
 BURST_TIME_S = 0.004  # then arrivals and cancellations are looked at, and streams get their tokens
 BURST_STEPS = 256
-# Tokens up to which samples of one prompt share a slot, one after another: a trip through the engine for each costs
-# more than tiny models take for some hundred tokens.
-SLOT_TOKENS = 512
-SLOTS_PER_JOB = 8  # that short samples are spread over, for the threads and for rows to share weights
+# Samples of one prompt share a slot, one after another, up to so many products: a trip through the engine for each
+# takes as long as 10 to 20 steps of a model of 4 thousand parameters. Larger models gain more from samples side by
+# side.
+SLOT_PRODUCTS = 4_000_000
+SLOTS_PER_JOB = 8  # that such samples are spread over, for the threads and for rows to share weights
 
 
 def plan(running: Iterable[Sequence]) -> tuple[list[Sequence], list[Feed], int]:
@@ -39,7 +40,7 @@ def plan(running: Iterable[Sequence]) -> tuple[list[Sequence], list[Feed], int]:
     return sequences, feeds, max_steps
 
 
-def samples_for_slot(num_waiting: int, limit: int, free_slots: int) -> int:
-    """How many samples the next slot takes, of num_waiting that may have `limit` tokens each."""
-    spread = -(-num_waiting // min(free_slots, SLOTS_PER_JOB))
-    return max(1, min(spread, SLOT_TOKENS // limit))
+def samples_for_slot(job: Job, free_slots: int, num_parameters: int) -> int:
+    """How many of a job's waiting samples the next slot takes."""
+    spread = max(-(-job.request.num_samples // SLOTS_PER_JOB), -(-job.num_waiting // free_slots))
+    return max(1, min(spread, job.num_waiting, SLOT_PRODUCTS // (job.limit * num_parameters)))

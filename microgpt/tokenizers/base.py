@@ -1,6 +1,6 @@
 """What every tokenizer offers, and what a tokenizer format must know to find and load one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,7 +25,7 @@ class Tokenizer(Protocol):
     """Text <-> token ids. Immutable; safe to use from several threads.
 
     vocab_size: ids are 0 .. vocab_size - 1. bos: begins and ends a document. chat: None for a plain model.
-    special_ids: ids that are not text (BOS and the chat tokens among them).
+    special_ids: ids that are not text (BOS and the chat tokens among them). all_bytes: `token_bytes` of every id.
     """
 
     @property
@@ -36,6 +36,8 @@ class Tokenizer(Protocol):
     def chat(self) -> ChatTokens | None: ...
     @property
     def special_ids(self) -> frozenset[int]: ...
+    @property
+    def all_bytes(self) -> Sequence[bytes]: ...
 
     def encode(self, text: str) -> list[int]:
         """Ids of plain text; text that looks like a special token stays text."""

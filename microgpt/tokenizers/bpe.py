@@ -32,20 +32,21 @@ class BpeTokenizer:
         self.chat = ChatTokens(*(special[f"<{name}>"] for name in SPECIAL_TOKENS)) if chat else None
         self.special_ids = frozenset(special.values())
         self._names = {i: token.content for i, token in added.items()}
-        self._bytes = _bytes_of_ids(tokenizer.get_vocab(with_added_tokens=True), self._names, self.special_ids)
+        found = _bytes_of_ids(tokenizer.get_vocab(with_added_tokens=True), self._names, self.special_ids)
+        self.all_bytes = tuple(found.get(i, b"") for i in range(self.vocab_size))
 
     def encode(self, text: str) -> list[int]:
         # Not `encode`, which holds the GIL: a message of megabytes would stop every other thread for seconds.
         return self._hf.encode_batch_fast([text], add_special_tokens=False)[0].ids
 
     def token_bytes(self, token_id: int) -> bytes:
-        return self._bytes.get(token_id, b"")
+        return self.all_bytes[token_id]
 
     def token_name(self, token_id: int) -> str:
         return self._names.get(token_id) or self.token_bytes(token_id).decode("utf-8", "replace")
 
     def decode(self, token_ids: list[int] | tuple[int, ...]) -> str:
-        return b"".join(self.token_bytes(i) for i in token_ids).decode("utf-8", "replace")
+        return b"".join([self.all_bytes[i] for i in token_ids]).decode("utf-8", "replace")
 
     def meta(self) -> dict[str, Any]:
         return {"special_tokens": list(SPECIAL_TOKENS)} if self.chat else {}

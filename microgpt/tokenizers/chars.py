@@ -18,14 +18,14 @@ class CharTokenizer:
         self.vocab_size = self.bos + 1
         self.special_ids = frozenset(range(n, self.vocab_size))
         self._ids = {char: i for i, char in enumerate(self.chars)}
-        self._bytes = tuple(char.encode() for char in self.chars)
+        self.all_bytes = (*(char.encode() for char in self.chars), *(b"" for _ in self.special_ids))
 
     def encode(self, text: str) -> list[int]:
         ids = self._ids
         return [ids[char] for char in text if char in ids]
 
     def token_bytes(self, token_id: int) -> bytes:
-        return self._bytes[token_id] if token_id < len(self._bytes) else b""
+        return self.all_bytes[token_id]
 
     def token_name(self, token_id: int) -> str:
         if token_id < len(self.chars):
