@@ -39,8 +39,7 @@ class TextStream:
 
     def pieces(self, token_ids: Iterable[int]) -> list[str]:
         """As `push`, token by token: the characters that each of them completes."""
-        special, token_bytes, decode = self._special, self._tokenizer.token_bytes, self._decoder.decode
-        return [decode(special.get(i) or token_bytes(i)) for i in token_ids]
+        return [self.push((i,)) for i in token_ids]
 
     def flush(self) -> str:
         """What was held back, as U+FFFD; the stream has ended."""

@@ -204,7 +204,7 @@ def test_a_checkpoint_in_16_bits_stays_narrow_and_gives_the_bits_of_its_float32_
         ids = backend.burst([Feed(0, [1, 2, 3], 0, True)], 20, 100)[0].token_ids
         states.append((ids, backend._cache.keys.tobytes(), backend._feeds.last.tobytes()))
     assert states[0] == states[1]
-    assert NumbaBackend(narrow, "float32", "default", 1, 1 << 24, 1)._weights.fc1.itemsize == 2
+    assert NumbaBackend(narrow, "float32", "default", 1, 1 << 24, 1)._weights.matrices.itemsize == 2
 
 
 def test_numbers_that_are_not_finite_fail_their_sequence_alone() -> None:
