@@ -65,8 +65,9 @@ class Shape:
         return self.num_multiplied * WEIGHT_BYTES[dtype]
 
     def kv_bytes(self, dtype: str) -> float:
-        """What a decode step reads of one sequence's K and V, on average; kept in the dtype of the arithmetic."""
-        return 2 * self.n_layer * self.n_embd * self.mean_context * (8 if dtype == "float64" else 4)
+        """What a decode step reads of one sequence's K and V, on average; kept in the dtype of the arithmetic, but in
+        float16 beside int8 weights."""
+        return 2 * self.n_layer * self.n_embd * self.mean_context * {"float64": 8, "int8": 2}.get(dtype, 4)
 
 
 SHAPES = {
