@@ -105,7 +105,11 @@ class Settings:
     host: str = _setting("127.0.0.1", _text, "a host name or address", "address to listen on")
     port: int = _integer(8080, 0, 65535, "port to listen on; 0 picks a free one")
     device: str = _choice("auto", DEVICES, "where the model runs; auto takes CUDA if there is one")
-    dtype: str = _choice("float32", DTYPES, "number format; on a CPU the 16-bit ones and int8 are of weights alone")
+    dtype: str = _choice(
+        "float32",
+        DTYPES,
+        "number format; on a CPU the 16-bit ones are of weights alone, int8 of weights beside float16 keys and values",
+    )
     backend: str = _choice("auto", BACKENDS, "what computes; auto is numba on a CPU, torch on CUDA")
     threads: int = _integer(0, 0, 64, "threads of the numba backend; 0: one a core")
     rng: str = _choice("default", RNGS, "random generator; reference reproduces the original implementation")
