@@ -22,9 +22,13 @@ from microgpt.backends.kernels.forward import ATTEND_ROWS, Cache, Sizes, Weights
 from microgpt.backends.kernels.lanes import LANES
 from microgpt.backends.kernels.matmul import PANEL, pack
 from microgpt.backends.kernels.sample import (
+    BIAS,
     DEFAULT_RNG,
+    IN_PROMPT,
     NEXT_SEED,
     NUM_BANNED,
+    NUM_FLOATS,
+    NUM_INTS,
     REFERENCE_RNG,
     START,
     STOP,
@@ -142,11 +146,21 @@ class NumbaBackend:
         ids = sorted({*params.suppress_token_ids, *params.end_token_ids})
         banned[: len(ids)] = ids
         top_k = min(params.top_k, self.config.vocab_size)
+        is_adjusted = params.has_penalties or bool(params.logit_bias)
+        if is_adjusted:
+            by_token = slots.by_token[slot]
+            by_token[:] = 0
+            by_token[IN_PROMPT, list(prompt_ids)] = 1
+            for token, bias in params.logit_bias:
+                by_token[BIAS, token] = bias
         slots.ints[:, slot] = (
             limit, 0, params.min_tokens, top_k, self._rng, len(ids), len(samples) - 1,
-            prompt_ids[-1] if prompt_ids else 0, len(prompt_ids) - 1,
+            prompt_ids[-1] if prompt_ids else 0, len(prompt_ids) - 1, is_adjusted,
         )  # fmt: skip
-        slots.floats[:, slot] = params.temperature, params.top_p
+        slots.floats[:, slot] = (
+            params.temperature, params.top_p, params.min_p,
+            params.repetition_penalty, params.frequency_penalty, params.presence_penalty,
+        )  # fmt: skip
         seed = (params.seed + samples.start) % 2**64
         slots.seeds[START, slot] = (seed or 1) if self._rng == REFERENCE_RNG else counter_start(seed)
         slots.seeds[NEXT_SEED, slot] = (seed + 1) % 2**64
@@ -298,8 +312,9 @@ def _new_going(n: int) -> np.ndarray:
 
 def _new_slots(config: ModelConfig, n: int) -> Slots:
     return Slots(
-        ints=np.zeros((9, n), np.int64), floats=np.zeros((2, n)), seeds=np.zeros((2, n), np.uint64),
+        ints=np.zeros((NUM_INTS, n), np.int64), floats=np.zeros((NUM_FLOATS, n)), seeds=np.zeros((2, n), np.uint64),
         marks=np.zeros((n, config.vocab_size), np.uint8), banned=np.zeros((n, config.vocab_size), np.int32),
+        by_token=np.zeros((n, 3, config.vocab_size)),
     )  # fmt: skip
 
 
