@@ -27,14 +27,6 @@ PAGE_TOKENS = 16
 
 # Knobs of SamplingParams that a backend may lack; requests that turn one are refused then.
 OPTIONAL_KNOBS = (
-    "min_p",
-    "repetition_penalty",
-    "frequency_penalty",
-    "presence_penalty",
-    "logit_bias",
-    "stop",
-    "stop_regex",
-    "no_stop_trim",
     "logprobs",
     "prompt_logprobs_start",
     "top_logprobs",

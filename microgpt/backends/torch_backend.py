@@ -52,7 +52,7 @@ class TorchBackend:
     Only places of positions that a sequence has computed are ever read, so pages need no wiping between owners.
     """
 
-    supports = frozenset(("min_p", "repetition_penalty", "frequency_penalty", "presence_penalty", "logit_bias"))
+    supports: frozenset[str] = frozenset()
     repeats = False
 
     def __init__(self, checkpoint: Checkpoint, device: str, dtype: str, rng: str, max_slots: int, kv_bytes: int):

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -105,8 +106,22 @@ def random_requests(config: ModelConfig, count: int, rng: np.random.Generator) -
                 seed=int(rng.integers(0, 2**32)),
                 max_tokens=int(rng.integers(1, 30)),
                 stop_token_ids=tuple(rng.integers(0, config.vocab_size, 2).tolist()),
+                **random_adjustments(config, rng),
             ),
         )
+
+
+def random_adjustments(config: ModelConfig, rng: np.random.Generator) -> dict[str, Any]:
+    """None at all for half of the requests."""
+    if rng.random() < 0.5:
+        return {}
+    return {
+        "min_p": float(rng.choice([0, 0.1])),
+        "repetition_penalty": float(rng.choice([1, 0.7, 1.5])),
+        "frequency_penalty": float(rng.choice([0, 0.8])),
+        "presence_penalty": float(rng.choice([0, -0.6])),
+        "logit_bias": dict.fromkeys(rng.integers(0, config.vocab_size, 3).tolist(), 1.25),
+    }
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int8", "bfloat16"])
