@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from microgpt.errors import MicrogptError
+from microgpt.logprobs import TokenLogprobs
 from microgpt.params import SamplingParams
 
 
@@ -45,13 +46,15 @@ class TokenEvent(NamedTuple):
     """New tokens of sample `index` of a request (at least one), and the text that they complete.
 
     `text` may be empty while a UTF-8 character is incomplete, or while it could become a stop string. The texts of all
-    events of a sample, joined, are the decoding of all its tokens, but for the text of a stop that is cut off.
+    events of a sample, joined, are the decoding of all its tokens, but for the text of a stop that is cut off. logprobs:
+    of each token, if the request asked for them.
     """
 
     request_id: str
     token_ids: tuple[int, ...]
     text: str
     index: int = 0
+    logprobs: tuple[TokenLogprobs, ...] = ()
 
 
 class Finished(NamedTuple):

@@ -246,25 +246,25 @@ class Engine:
     def _take(self, sequence: Sequence, burst: Burst, events: list[Event]) -> None:
         """Append what a burst sampled to a sequence; adds the events of that."""
         job = sequence.job
-        token_ids, start = burst.token_ids, 0
+        token_ids, logprobs, start = burst.token_ids, burst.logprobs, 0
         for end in burst.ends:
             if sequence.is_prefilling:  # other samples of the same prompt need not wait for the end of these
                 self._keep(sequence)
-            event, end_event = sequence.append(token_ids[start:end])
+            event, end_event = sequence.append(token_ids[start:end], logprobs[start:end])
             assert end_event is not None
             events += (event, end_event)
             sequence.begin_next(TextStream(self.tokenizer, job.request.special_text))
             self._count_prompt(sequence)
             start = end
         if burst.ends:
-            token_ids = token_ids[start:]
+            token_ids, logprobs = token_ids[start:], logprobs[start:]
             sequence.num_computed += bool(token_ids)  # the prompt's last token was fed once more
             self._end(job, len(burst.ends))
         if not token_ids:
             return
         completes_prompt = sequence.is_prefilling
         sequence.num_computed += len(token_ids) - 1
-        event, end_event = sequence.append(token_ids)
+        event, end_event = sequence.append(token_ids, logprobs)
         events.append(event)
         if end_event is not None:
             self._release(sequence)
@@ -277,7 +277,7 @@ class Engine:
         """Whether a sequence that failed in a burst was to stop before that, by its text; then it has ended."""
         if sequence.stops is None or not burst.token_ids:
             return False
-        event, end_event = sequence.append(burst.token_ids)
+        event, end_event = sequence.append(burst.token_ids, burst.logprobs)
         events.append(event)
         if end_event is None:
             return False

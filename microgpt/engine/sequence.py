@@ -3,6 +3,7 @@
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
 
+from microgpt.logprobs import TokenLogprobs
 from microgpt.request import Finished, FinishReason, GenerationRequest, TokenEvent, Usage
 from microgpt.stops import StopMatcher, StopRules
 from microgpt.text_stream import TextStream
@@ -94,7 +95,9 @@ class Sequence:
             return self.request.prompt_ids[self.num_computed : self.num_computed + most]
         return self.output_ids[-1:]
 
-    def append(self, token_ids: tuple[int, ...]) -> tuple[TokenEvent, Finished | None]:
+    def append(
+        self, token_ids: tuple[int, ...], logprobs: tuple[TokenLogprobs, ...] = ()
+    ) -> tuple[TokenEvent, Finished | None]:
         """Take sampled tokens, as many as count: what happened, and the end of the sample if they end it.
 
         With a stop in the text, tokens after the one that completes it do not count.
@@ -118,7 +121,7 @@ class Sequence:
             elif reason is not None:
                 text += stops.finish(self.text_stream.flush())
         index = self.samples.start
-        event = TokenEvent(self.request.id, token_ids, text, index)
+        event = TokenEvent(self.request.id, token_ids, text, index, logprobs[: len(token_ids)])
         if reason is None:
             return event, None
         return event, Finished(self.request.id, reason, self.usage, index, matched)

@@ -30,10 +30,10 @@ from microgpt import (
     load_checkpoint,
 )
 from microgpt.backends import OPTIONAL_KNOBS
-from microgpt.backends.torch_backend import TorchBackend
 from microgpt.engine import scheduler
+from microgpt.logprobs import TokenLogprobs
 from microgpt.models.gpt import GPT
-from microgpt.sampling import CounterGenerator, next_token
+from microgpt.sampling import CounterGenerator, adjusted, next_token, token_logprobs
 
 
 @pytest.fixture
@@ -376,12 +376,7 @@ def test_pages_that_the_next_sample_overwrites_are_not_kept_for_others(make_mode
     assert engine.stats.cached_tokens > 0
 
 
-TURNED = {
-    "logprobs": True,
-    "prompt_logprobs_start": 0,
-    "top_logprobs": 2,
-    "logprob_token_ids": (1,),
-}
+TURNED: dict[str, Any] = {"prompt_logprobs_start": 0}
 
 
 @pytest.mark.parametrize("backend", ["numba", "torch"])
@@ -425,6 +420,55 @@ def test_samples_with_penalties_and_biases_equal_recomputation(tiny_checkpoint: 
             alone = dataclasses.replace(params, seed=(params.seed + i) % 2**64)
             assert found["r", i] == oracle(tiny_checkpoint, dataclasses.replace(request, params=alone))
     assert engine.stats.cached_tokens > 0
+
+
+@pytest.mark.parametrize("backend", ["numba", "torch"])
+@pytest.mark.parametrize("burst_steps", [256, 2])
+def test_log_probabilities_equal_recomputation_with_neighbours_that_ask_for_others(
+    tiny_checkpoint: Checkpoint, backend: str, burst_steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "BURST_STEPS", burst_steps)
+    rng = random.Random(4)
+    engine = build_engine(tiny_checkpoint, dtype="float64", backend=backend, max_slots=3)
+    requests = []
+    for i in range(12):
+        base = random_request(rng, tiny_checkpoint, f"r{i}")
+        params = dataclasses.replace(
+            base.params,
+            logprobs=rng.choice([True, True, False]),
+            top_logprobs=rng.choice([0, 3, 100]),
+            logprob_token_ids=rng.choice([(), (5, 0, 5)]),
+            stop=rng.choice([(), ("a", "f")]),
+        )
+        requests.append(dataclasses.replace(base, params=params, num_samples=rng.choice([1, 4])))
+        engine.add(requests[-1])
+    events = [event for event in drain(engine) if isinstance(event, TokenEvent)]
+    tokens, found = samples_of(events), defaultdict(list)
+    for event in events:
+        found[event.request_id, event.index] += event.logprobs
+    num_compared = 0
+    for request in requests:
+        for key in ((request.id, i) for i in range(request.num_samples)):
+            wanted = logprobs_oracle(tiny_checkpoint, request, tokens[key]) if request.params.logprobs else []
+            assert len(found[key]) == len(wanted)
+            for report, right in zip(found[key], wanted, strict=True):
+                assert [i for i, _ in report.top] == [i for i, _ in right.top]
+                assert report.chosen == pytest.approx(right.chosen, abs=1e-9)
+                assert report.given == pytest.approx(right.given, abs=1e-9)
+                assert [p for _, p in report.top] == pytest.approx([p for _, p in right.top], abs=1e-9)
+                num_compared += 1
+    assert num_compared > 50
+
+
+def logprobs_oracle(checkpoint: Checkpoint, request: GenerationRequest, sampled: list[int]) -> list[TokenLogprobs]:
+    model = GPT(checkpoint.config).double()
+    model.load_arrays({name: tensor.widened() for name, tensor in checkpoint.tensors.items()})
+    with torch.no_grad():
+        logits = model(torch.tensor([[*request.prompt_ids, *sampled[:-1]]]))[0, len(request.prompt_ids) - 1 :].numpy()
+    return [
+        token_logprobs(adjusted(row, request.params, i, request.prompt_ids, sampled[:i]), request.params, sampled[i])
+        for i, row in enumerate(logits)
+    ]
 
 
 def stopped_text(
@@ -556,11 +600,10 @@ def test_ignored_stop_tokens_end_nothing(tiny_checkpoint: Checkpoint, backend: s
         ({"stop_regex": ("fine", "(?=a)")}, r"^stop_regex\[1\] must be a pattern that RE2 takes: "),
     ],
 )
-def test_knobs_of_a_backend_that_has_them_are_checked(
-    tiny_checkpoint: Checkpoint, knobs: dict, message: str, monkeypatch: pytest.MonkeyPatch
+def test_ids_and_patterns_are_checked_before_a_request_runs(
+    tiny_checkpoint: Checkpoint, knobs: dict[str, Any], message: str
 ) -> None:
-    monkeypatch.setattr(TorchBackend, "supports", frozenset(OPTIONAL_KNOBS))
-    engine = build_engine(tiny_checkpoint, device="cpu", backend="torch")
+    engine = build_engine(tiny_checkpoint, device="cpu")
     with pytest.raises(InvalidRequest, match=message):
         engine.add(GenerationRequest("r", (1,), SamplingParams(**knobs)))
     assert not engine.has_work

@@ -22,8 +22,16 @@ from microgpt.backends.kernels.sample import (
     uniform,
 )
 from microgpt.errors import NumericalError
+from microgpt.logprobs import LOWEST_LOGPROB
 from microgpt.params import SamplingParams
-from microgpt.sampling import CounterGenerator, ReferenceGenerator, counter_start, next_token
+from microgpt.sampling import (
+    CounterGenerator,
+    ReferenceGenerator,
+    adjusted,
+    counter_start,
+    next_token,
+    token_logprobs,
+)
 
 NO_SCALES = np.zeros(0, np.float32)
 
@@ -159,14 +167,20 @@ def slots_for(
     for token, bias in params.logit_bias:
         by_token[0, BIAS, token] = bias
     is_adjusted = params.has_penalties or bool(params.logit_bias)
-    ints = [9, num_sampled, params.min_tokens, params.top_k, rng, len(banned), 0, 0, 0, is_adjusted]
+    num_top, given = min(params.top_logprobs, vocab), params.logprob_token_ids
+    ids = np.zeros((1, vocab + len(given)), np.int32)
+    ids[0, : len(banned) + len(given)] = [*banned, *given]
+    ints = [
+        9, num_sampled, params.min_tokens, params.top_k, rng, len(banned), 0, 0, 0,
+        is_adjusted, params.logprobs, num_top, len(given), 0,
+    ]  # fmt: skip
     floats = [
         params.temperature, params.top_p, params.min_p,
         params.repetition_penalty, params.frequency_penalty, params.presence_penalty,
     ]  # fmt: skip
     return Slots(
-        np.array(ints)[:, None], np.array(floats)[:, None], np.array([[seed], [0]], np.uint64), marks,
-        np.pad(banned, (0, vocab - len(banned)))[None], by_token,
+        np.array(ints)[:, None], np.array(floats)[:, None], np.array([[seed], [0]], np.uint64), marks, ids, by_token,
+        np.full((1, 1 + 2 * num_top + len(given)), np.nan),
     )  # fmt: skip
 
 
@@ -236,6 +250,36 @@ def test_choose_with_penalties_biases_and_min_p_picks_what_the_reference_picks(r
         assert chosen(logits, slots, 17) == expected(params), (case, params)
         changed += expected(params) != expected(SamplingParams(**plain))
     assert changed > 200
+
+
+@pytest.mark.parametrize(("number", "tolerance"), [(np.float64, 1e-12), (np.float32, 1e-5)])
+def test_reported_log_probabilities_are_those_of_the_reference(
+    number: type, tolerance: float, rng: np.random.Generator
+) -> None:
+    for case in range(400):
+        logits = random_logits(case, rng).astype(number)
+        vocab = len(logits)
+        params = SamplingParams(
+            **random_filters(vocab, rng),
+            repetition_penalty=float(rng.choice([1, 1.5])),
+            logprobs=True,
+            top_logprobs=int(rng.choice([0, 1, 5, 128])),
+            logprob_token_ids=rng.integers(0, vocab, rng.integers(0, 4)).tolist(),
+        )
+        prompt_ids = rng.integers(0, vocab, 5).tolist()
+        slots = slots_for(params, vocab, 0, prompt_ids=prompt_ids)
+        token = chosen(logits, slots, 17)
+        wanted = token_logprobs(adjusted(logits, params, 0, prompt_ids), params, token)
+        num_top = len(wanted.top)
+        found = slots.reports[0].clip(min=LOWEST_LOGPROB)
+        scale = max(1.0, 1 / (params.temperature or 1.0))  # the smallest difference of logits is divided, too
+        first = found[: 1 + num_top]
+        assert first[0] == pytest.approx(wanted.chosen, rel=tolerance, abs=tolerance * scale)
+        top_ids, top = zip(*wanted.top, strict=True) if num_top else ((), ())
+        if number is np.float64 or params.repetition_penalty == 1:  # else two may become equal by rounding
+            assert tuple(first[1:]) == top_ids
+        np.testing.assert_allclose(found[1 + num_top : 1 + 2 * num_top], top, tolerance, tolerance * scale)
+        np.testing.assert_allclose(found[1 + 2 * num_top :], wanted.given, tolerance, tolerance * scale)
 
 
 def test_choose_in_float32_draws_from_the_same_distribution(rng: np.random.Generator) -> None:

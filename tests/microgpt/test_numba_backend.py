@@ -73,9 +73,9 @@ def test_greedy_tokens_have_the_highest_logits_of_the_torch_module(shape, dtype:
     backend.close()
 
 
-def run(engine: Engine, requests: list[GenerationRequest], rng: np.random.Generator) -> dict[str, list[int]]:
-    """All requests to their ends, added at random moments; sampled ids by request."""
-    outputs: dict[str, list[int]] = {request.id: [] for request in requests}
+def run(engine: Engine, requests: list[GenerationRequest], rng: np.random.Generator) -> dict[str, list[Any]]:
+    """All requests to their ends, added at random moments; sampled ids by request, and their log probabilities."""
+    outputs: dict[str, list[Any]] = {request.id: [] for request in requests}
     left, ended = list(requests), set()
     while left or engine.has_work:
         while left and (rng.random() < 0.5 or not engine.has_work):
@@ -83,11 +83,13 @@ def run(engine: Engine, requests: list[GenerationRequest], rng: np.random.Genera
         for event in engine.step():
             if isinstance(event, TokenEvent):
                 outputs[event.request_id] += event.token_ids
+                if event.logprobs:
+                    outputs.setdefault(f"{event.request_id} logprobs", []).extend(event.logprobs)
             else:
                 assert isinstance(event, Finished | Failed)
                 assert event.request_id not in ended
                 ended.add(event.request_id)
-    assert ended == set(outputs)
+    assert ended == {request.id for request in requests}
     return outputs
 
 
@@ -107,6 +109,9 @@ def random_requests(config: ModelConfig, count: int, rng: np.random.Generator) -
                 max_tokens=int(rng.integers(1, 30)),
                 stop_token_ids=tuple(rng.integers(0, config.vocab_size, 2).tolist()),
                 **random_adjustments(config, rng),
+                logprobs=bool(i % 3 == 0),
+                top_logprobs=i % 5,
+                logprob_token_ids=(3,) * (i % 2),
             ),
         )
 

@@ -1,10 +1,11 @@
 """Choosing the next token of one row, as `microgpt.sampling.reference` does it: penalties, bias, masks, temperature,
-top_k, top_p, min_p, draw.
+top_k, top_p, min_p, draw; and the log probabilities that are reported of it.
 
 Differences to the reference are of rounding alone: probabilities are summed 128 at a time, 16 lanes each, then the
 sums one after the other; always so, whatever else runs.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -36,10 +37,13 @@ _MOST_INVERSE = 1e37  # of a temperature; more would overflow a float32
 _MOST_PENALISED = 1e30  # see microgpt.sampling.reference
 
 
-# Rows of Slots.ints: most tokens of a sample and those it has; min_tokens; top_k; the generator; how many ids are in
-# banned; samples that follow the one being made; the prompt's last token and its position; whether by_token counts.
-LIMIT, NUM_SAMPLED, MIN_TOKENS, TOP_K, RNG, NUM_BANNED, SAMPLES_LEFT, LAST_TOKEN, LAST_POSITION, ADJUSTED = range(10)
-NUM_INTS = 10
+# Rows of Slots.ints: most tokens of a sample and those it has; min_tokens; top_k; the generator; how many of Slots.ids
+# have a mark; samples that follow the one being made; the prompt's last token and its position; whether by_token
+# counts; whether log probabilities are reported, of how many of the likeliest tokens and of how many given ones, and
+# for how many tokens of this burst they were.
+LIMIT, NUM_SAMPLED, MIN_TOKENS, TOP_K, RNG, NUM_BANNED, SAMPLES_LEFT, LAST_TOKEN, LAST_POSITION = range(9)
+ADJUSTED, IS_REPORTED, NUM_TOP, NUM_GIVEN, NUM_REPORTED = range(9, 14)
+NUM_INTS = 14
 TEMPERATURE, TOP_P, MIN_P, REPETITION, FREQUENCY, PRESENCE = range(6)  # of Slots.floats
 NUM_FLOATS = 6
 # Rows of Slots.by_token: whether a token is in the prompt, how often in the output, what is added to its logit.
@@ -51,17 +55,19 @@ START, NEXT_SEED = range(2)
 class Slots(NamedTuple):
     """What each slot's sequence asked for, and how far it is. Columns are slots.
 
-    ints (10, slots) int64, floats (6, slots) float64, seeds (2, slots) uint64: by the names above. marks: (slots, vocab)
-    uint8, bits for suppressed and stop ids. banned: (slots, most) int32, the ids with any mark. by_token: (slots, 3,
-    vocab) float64, kept only for slots with penalties or biases.
+    ints (14, slots) int64, floats (6, slots) float64, seeds (2, slots) uint64: by the names above. marks: (slots, vocab)
+    uint8, bits for suppressed and stop ids. ids: (slots, most) int32, those with any mark, then those whose log
+    probability is reported. by_token: (slots, 3, vocab) float64, kept only for slots with penalties or biases. reports:
+    (slots, most) float64; of each token its log probability, the likeliest ids, theirs, and those of the given ids.
     """
 
     ints: np.ndarray
     floats: np.ndarray
     seeds: np.ndarray
     marks: np.ndarray
-    banned: np.ndarray
+    ids: np.ndarray
     by_token: np.ndarray
+    reports: np.ndarray
 
 
 class SampleRoom(NamedTuple):
@@ -251,43 +257,15 @@ def _drop_below(p, at, vocab, least, sums):
 
 
 @njit(nogil=True, cache=True, _nrt=False)
-def choose(z, at, vocab, stride, slots, slot, position, room):
-    """The id for the logits z[at : at + vocab], which are overwritten, or -1 where one of them is not finite.
-
-    position: where the token will stand.
-    """
-    most, sound = _maximum(z, at, vocab)
-    if not sound:
-        return -1
-    adjusted, banned = slots.ints[ADJUSTED, slot], slots.ints[NUM_BANNED, slot]
-    if adjusted:
-        _adjust(
-            z, at, vocab, slots.by_token, slot,
-            slots.floats[REPETITION, slot], slots.floats[FREQUENCY, slot], slots.floats[PRESENCE, slot],
-        )  # fmt: skip
-    if banned:
-        wanted = SUPPRESSED | (STOP if slots.ints[NUM_SAMPLED, slot] < slots.ints[MIN_TOKENS, slot] else 0)
-        for b in range(banned):
-            i = slots.banned[slot, b]
-            if slots.marks[slot, i] & wanted:
-                z[at + i] = -np.inf
-    if banned or adjusted:
-        most, _ = _maximum(z, at, vocab)
-    temperature = slots.floats[TEMPERATURE, slot]
-    if temperature == 0:
-        i = vocab - 1
-        while z[at + i] != most:
-            i -= 1
-        return i
+def _pick(z, at, vocab, stride, most, temperature, top_k, top_p, min_p, draw, room):
+    """The id drawn from the logits z[at : at + vocab], the largest of which is `most`; they are overwritten."""
     for i in range(at + vocab, at + stride):
         z[i] = -np.inf
-    top_k, top_p, min_p = slots.ints[TOP_K, slot], slots.floats[TOP_P, slot], slots.floats[MIN_P, slot]
     is_filtered = (0 < top_k < vocab) or top_p < 1
     if is_filtered:
         for i in range(vocab):
             room.copy[i] = z[at + i]
     running = _exponentials(z, at, stride, most, min(1.0 / temperature, _MOST_INVERSE), room.sums)
-    draw = uniform(slots, slot, position)
     if is_filtered:
         count = _filtered(z, at, vocab, running, room.copy, top_k, top_p, room.ids)
         running = 0.0
@@ -323,3 +301,72 @@ def choose(z, at, vocab, stride, slots, slot, position, room):
             if so_far > goal:
                 break
     return last
+
+
+@njit(nogil=True, cache=True, _nrt=False)
+def _report(z, at, vocab, stride, most, token, slots, slot, room):
+    """Note what is reported of a `token` sampled from the logits in room.copy, the largest of which is `most`."""
+    for i in range(vocab):
+        z[at + i] = room.copy[i]
+    for i in range(at + vocab, at + stride):
+        z[i] = -np.inf
+    temperature = slots.floats[TEMPERATURE, slot]
+    if temperature == 0:
+        temperature = 1.0
+    peak = np.float64(most)
+    whole = math.log(_exponentials(z, at, stride, most, min(1.0 / temperature, _MOST_INVERSE), room.sums))
+    top, given = slots.ints[NUM_TOP, slot], slots.ints[NUM_GIVEN, slot]
+    to = slots.ints[NUM_REPORTED, slot] * (1 + 2 * top + given)
+    slots.ints[NUM_REPORTED, slot] += 1
+    slots.reports[slot, to] = (room.copy[token] - peak) / temperature - whole
+    if top:
+        _keep_likeliest(room.copy, room.ids, top, vocab)
+    for j in range(top):
+        i = room.ids[j]
+        slots.reports[slot, to + 1 + j] = i
+        slots.reports[slot, to + 1 + top + j] = (room.copy[i] - peak) / temperature - whole
+    for j in range(given):
+        i = slots.ids[slot, slots.ints[NUM_BANNED, slot] + j]
+        slots.reports[slot, to + 1 + 2 * top + j] = (room.copy[i] - peak) / temperature - whole
+
+
+@njit(nogil=True, cache=True, _nrt=False)
+def choose(z, at, vocab, stride, slots, slot, position, room):
+    """The id for the logits z[at : at + vocab], which are overwritten, or -1 where one of them is not finite.
+
+    position: where the token will stand. Adds to slots.reports where that was asked for.
+    """
+    most, sound = _maximum(z, at, vocab)
+    if not sound:
+        return -1
+    adjusted, banned = slots.ints[ADJUSTED, slot], slots.ints[NUM_BANNED, slot]
+    if adjusted:
+        _adjust(
+            z, at, vocab, slots.by_token, slot,
+            slots.floats[REPETITION, slot], slots.floats[FREQUENCY, slot], slots.floats[PRESENCE, slot],
+        )  # fmt: skip
+    if banned:
+        wanted = SUPPRESSED | (STOP if slots.ints[NUM_SAMPLED, slot] < slots.ints[MIN_TOKENS, slot] else 0)
+        for b in range(banned):
+            i = slots.ids[slot, b]
+            if slots.marks[slot, i] & wanted:
+                z[at + i] = -np.inf
+    if banned or adjusted:
+        most, _ = _maximum(z, at, vocab)
+    reported = slots.ints[IS_REPORTED, slot]
+    if reported:
+        for i in range(vocab):
+            room.copy[i] = z[at + i]
+    temperature = slots.floats[TEMPERATURE, slot]
+    if temperature == 0:
+        token = vocab - 1
+        while z[at + token] != most:
+            token -= 1
+    else:
+        token = _pick(
+            z, at, vocab, stride, most, temperature, slots.ints[TOP_K, slot], slots.floats[TOP_P, slot],
+            slots.floats[MIN_P, slot], uniform(slots, slot, position), room,
+        )  # fmt: skip
+    if reported:
+        _report(z, at, vocab, stride, most, token, slots, slot, room)
+    return token
