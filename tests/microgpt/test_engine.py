@@ -507,11 +507,13 @@ def test_text_stops_end_samples_where_a_search_after_every_token_finds_them(
             params = dataclasses.replace(
                 base.params,
                 seed=rng.getrandbits(60),
+                max_tokens=rng.choice([None, 20]),
                 stop=rng.choice([(), ("a",), ("ab", "b "), ("cc", "c", "f\n"), ("hg", "dgb")]),
                 stop_regex=rng.choice([(), (), ("[a-d] ",), ("e.?e", "gh|hg")]),
                 no_stop_trim=rng.choice([False, True]),
             )
-            requests.append(dataclasses.replace(base, params=params, num_samples=rng.choice([1, 3])))
+            prompt_ids = base.prompt_ids[: rng.choice([1, 7, 18])]
+            requests.append(dataclasses.replace(base, prompt_ids=prompt_ids, params=params, num_samples=rng.choice([1, 3])))
         for request in requests:
             engine.add(request)
             plain = dataclasses.replace(request.params, stop=(), stop_regex=())
@@ -560,7 +562,9 @@ def test_tokens_past_a_text_stop_are_in_no_prefix(make_model: Callable[..., Path
 def test_a_sequence_that_fails_after_its_stop_has_stopped(make_model: Callable[..., Path]) -> None:
     checkpoint = load_checkpoint(make_model())
     bos = checkpoint.tokenizer.bos
-    greedy = SamplingParams(temperature=0, max_tokens=12)
+    greedy = SamplingParams(
+        temperature=0, max_tokens=12, suppress_token_ids=tuple(checkpoint.tokenizer.special_ids), frequency_penalty=1
+    )
     engine = build_engine(checkpoint, max_slots=1)
     engine.add(GenerationRequest("sound", (bos,), greedy))
     tokens = samples_of(drain(engine))["sound", 0]
