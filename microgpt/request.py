@@ -19,8 +19,9 @@ class FinishReason(StrEnum):
 
 
 class Usage(NamedTuple):
-    """Token counts. completion_tokens counts every token of a sample, a final stop token included, and with text stops
-    up to the one that completed the stop; num_cached, the prompt tokens whose K and V came from the prefix cache or from the sample before."""
+    """Token counts. completion_tokens counts every token of a sample, a final stop token included, and with a stop in
+    the text up to the token that completed it; num_cached, the prompt tokens whose K and V came from the prefix cache
+    or from the sample before."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -46,8 +47,8 @@ class TokenEvent(NamedTuple):
     """New tokens of sample `index` of a request (at least one), and the text that they complete.
 
     `text` may be empty while a UTF-8 character is incomplete, or while it could become a stop string. The texts of all
-    events of a sample, joined, are the decoding of all its tokens, but for the text of a stop that is cut off. logprobs:
-    of each token, if the request asked for them.
+    events of a sample, joined, are the decoding of all its tokens, but for the text of a stop that is cut off.
+    logprobs: of each token, if the request asked for them.
     """
 
     request_id: str

@@ -128,9 +128,7 @@ class TorchBackend:
         slots, positions = [rows[i].slot for i in sampling], [rows[i].end for i in sampling]
         reports: list[TokenLogprobs | None] = [None] * len(rows)
         tokens = self._sampler.sample(slots, positions, logits)
-        for i, token, report in zip(
-            sampling, tokens, self._sampler.logprobs(slots, tokens, logits), strict=True
-        ):
+        for i, token, report in zip(sampling, tokens, self._sampler.logprobs(slots, tokens, logits), strict=True):
             results[i], reports[i] = token, report
         for i in torch.nonzero(~sound).flatten().tolist():
             results[i] = NumericalError("the model produced numbers that are not finite")

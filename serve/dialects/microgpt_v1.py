@@ -69,7 +69,9 @@ class _Sampling(BaseModel):
     presence_penalty: float = Field(
         0.0, description="subtracted from the logits of tokens that are in the answer, in [-2, 2]"
     )
-    stop: Strings = Field([], description="text that ends the answer and is cut off; at most 32, of 1 to 256 characters")
+    stop: Strings = Field(
+        [], description="text that ends the answer and is cut off; at most 32, of 1 to 256 characters"
+    )
     stream: bool = Field(False, description="answer with Server-Sent Events")
 
 

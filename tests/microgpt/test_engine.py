@@ -513,7 +513,9 @@ def test_text_stops_end_samples_where_a_search_after_every_token_finds_them(
                 no_stop_trim=rng.choice([False, True]),
             )
             prompt_ids = base.prompt_ids[: rng.choice([1, 7, 18])]
-            requests.append(dataclasses.replace(base, prompt_ids=prompt_ids, params=params, num_samples=rng.choice([1, 3])))
+            requests.append(
+                dataclasses.replace(base, prompt_ids=prompt_ids, params=params, num_samples=rng.choice([1, 3]))
+            )
         for request in requests:
             engine.add(request)
             plain = dataclasses.replace(request.params, stop=(), stop_regex=())

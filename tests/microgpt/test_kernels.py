@@ -1,6 +1,7 @@
 """The CPU kernels against slow oracles, and their promise: the same bits for any number of rows."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -239,16 +240,14 @@ def test_choose_with_penalties_biases_and_min_p_picks_what_the_reference_picks(r
         }
         params = SamplingParams(**plain, **knobs)
         prompt_ids, output_ids = (rng.integers(0, vocab, rng.integers(0, 12)).tolist() for _ in range(2))
-
-        def expected(params: SamplingParams) -> int:
-            draw = CounterGenerator(params.seed).uniform(17)
-            return next_token(  # noqa: B023
-                logits, params, len(output_ids), lambda: draw, prompt_ids=prompt_ids, output_ids=output_ids
-            )
-
+        draw = partial(CounterGenerator(params.seed).uniform, 17)
+        expected, unchanged = (
+            next_token(logits, p, len(output_ids), draw, prompt_ids=prompt_ids, output_ids=output_ids)
+            for p in (params, SamplingParams(**plain))
+        )
         slots = slots_for(params, vocab, len(output_ids), DEFAULT_RNG, prompt_ids, output_ids)
-        assert chosen(logits, slots, 17) == expected(params), (case, params)
-        changed += expected(params) != expected(SamplingParams(**plain))
+        assert chosen(logits, slots, 17) == expected, (case, params)
+        changed += expected != unchanged
     assert changed > 200
 
 

@@ -323,7 +323,8 @@ def test_parse_json_refuses_whatever_it_does_not_take(data: bytes):
 
 
 @given(st.dictionaries(st.sampled_from(["temperature", "seed", "num_samples", "max_tokens", "top_k", "top_p", "min_p",
-                                        "repetition_penalty", "stop", "stream", "messages"]), _JSON_VALUES))  # fmt: skip
+                                        "repetition_penalty", "stop", "stream", "messages"]),
+                       _JSON_VALUES))  # fmt: skip
 @settings(max_examples=100, deadline=None)
 def test_any_values_in_any_fields_are_answered_below_500(body: dict[str, Any]):
     exchange, _ = ask(_checkpoint(), GENERATE, body)

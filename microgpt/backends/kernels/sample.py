@@ -55,8 +55,8 @@ START, NEXT_SEED = range(2)
 class Slots(NamedTuple):
     """What each slot's sequence asked for, and how far it is. Columns are slots.
 
-    ints (14, slots) int64, floats (6, slots) float64, seeds (2, slots) uint64: by the names above. marks: (slots, vocab)
-    uint8, bits for suppressed and stop ids. ids: (slots, most) int32, those with any mark, then those whose log
+    ints (14, slots) int64, floats (6, slots) float64, seeds (2, slots) uint64: by the names above. marks: (slots,
+    vocab) uint8, bits for suppressed and stop ids. ids: (slots, most) int32, those with any mark, then those whose log
     probability is reported. by_token: (slots, 3, vocab) float64, kept only for slots with penalties or biases. reports:
     (slots, most) float64; of each token its log probability, the likeliest ids, theirs, and those of the given ids.
     """
