@@ -6,7 +6,7 @@ import random
 import re
 import tracemalloc
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -291,7 +291,7 @@ def test_numbers_that_are_not_finite_fail_one_sequence_and_spare_the_rest(make_m
     assert all(np.isfinite(len(ids)) and len(ids) == 31 for ids in got.values())
 
 
-def samples_of(events: list[Event]) -> dict[tuple[str, int], list[int]]:
+def samples_of(events: Iterable[Event]) -> dict[tuple[str, int], list[int]]:
     tokens: dict[tuple[str, int], list[int]] = {}
     for event in events:
         if isinstance(event, TokenEvent):
