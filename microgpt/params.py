@@ -13,6 +13,7 @@ from microgpt.errors import InvalidRequest
 
 MAX_SEED = 2**64 - 1
 MAX_TOP_LOGPROBS = 128
+MAX_GIVEN_LOGPROBS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,9 @@ class SamplingParams:
         None, Bounds(0), "report those of the prompt's tokens from this position on; None: of none"
     )
     top_logprobs: int = _knob(0, Bounds(0, MAX_TOP_LOGPROBS), "so many of the likeliest tokens beside each of these")
-    logprob_token_ids: tuple[int, ...] = _knob((), Ids(128), "tokens whose log probability comes beside each of these")
+    logprob_token_ids: tuple[int, ...] = _knob(
+        (), Ids(MAX_GIVEN_LOGPROBS), "tokens whose log probability comes beside each of these"
+    )
 
     if not TYPE_CHECKING:  # type checkers see the dataclass's own, which costs 2 us before anything is checked
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from microgpt.errors import MicrogptError
+from microgpt.logprobs import TokenLogprobs
 from microgpt.params import SamplingParams
 
 
@@ -18,8 +19,9 @@ class FinishReason(StrEnum):
 
 
 class Usage(NamedTuple):
-    """Token counts. completion_tokens counts every sampled token, a final stop token included; num_cached, the prompt
-    tokens whose K and V came from the prefix cache or from the sample before."""
+    """Token counts. completion_tokens counts every token of a sample, a final stop token included, and with a stop in
+    the text up to the token that completed it; num_cached, the prompt tokens whose K and V came from the prefix cache
+    or from the sample before."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -44,23 +46,29 @@ class GenerationRequest:
 class TokenEvent(NamedTuple):
     """New tokens of sample `index` of a request (at least one), and the text that they complete.
 
-    `text` may be empty while a UTF-8 character is incomplete. The texts of all events of a sample, joined, are the
-    decoding of all its tokens.
+    `text` may be empty while a UTF-8 character is incomplete, or while it could become a stop string. The texts of all
+    events of a sample, joined, are the decoding of all its tokens, but for the text of a stop that is cut off.
+    logprobs: of each token, if the request asked for them.
     """
 
     request_id: str
     token_ids: tuple[int, ...]
     text: str
     index: int = 0
+    logprobs: tuple[TokenLogprobs, ...] = ()
 
 
 class Finished(NamedTuple):
-    """The terminal event of a sample that ran to its end or was cancelled."""
+    """The terminal event of a sample that ran to its end or was cancelled.
+
+    matched: what stopped it: a stop token's id, a stop string or a pattern.
+    """
 
     request_id: str
     reason: FinishReason
     usage: Usage
     index: int = 0
+    matched: int | str | None = None
 
 
 class Failed(NamedTuple):

@@ -14,6 +14,7 @@ from typing import Protocol
 from microgpt.checkpoint import Checkpoint
 from microgpt.config import ModelConfig
 from microgpt.errors import InvalidRequest, NumericalError
+from microgpt.logprobs import TokenLogprobs
 from microgpt.params import SamplingParams
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -26,20 +27,7 @@ BACKENDS = ("auto", "numba", "torch")
 PAGE_TOKENS = 16
 
 # Knobs of SamplingParams that a backend may lack; requests that turn one are refused then.
-OPTIONAL_KNOBS = (
-    "min_p",
-    "repetition_penalty",
-    "frequency_penalty",
-    "presence_penalty",
-    "logit_bias",
-    "stop",
-    "stop_regex",
-    "no_stop_trim",
-    "logprobs",
-    "prompt_logprobs_start",
-    "top_logprobs",
-    "logprob_token_ids",
-)
+OPTIONAL_KNOBS = ("prompt_logprobs_start",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +49,14 @@ class Feed:
 class Burst:
     """What came of one Feed: sampled ids in order (the last one not yet in the KV cache), or what went wrong.
 
-    ends: where samples ended that another one followed, as counts of token_ids.
+    ends: where samples ended that another one followed, as counts of token_ids. logprobs: of each of token_ids, where
+    that was asked for.
     """
 
     token_ids: tuple[int, ...]
     error: NumericalError | None = None
     ends: tuple[int, ...] = ()
+    logprobs: tuple[TokenLogprobs, ...] = ()
 
 
 class Backend(Protocol):

@@ -22,9 +22,14 @@ from microgpt.backends.kernels.forward import ATTEND_ROWS, Cache, Sizes, Weights
 from microgpt.backends.kernels.lanes import LANES
 from microgpt.backends.kernels.matmul import PANEL, pack
 from microgpt.backends.kernels.sample import (
+    BIAS,
     DEFAULT_RNG,
+    IN_PROMPT,
     NEXT_SEED,
     NUM_BANNED,
+    NUM_FLOATS,
+    NUM_INTS,
+    NUM_REPORTED,
     REFERENCE_RNG,
     START,
     STOP,
@@ -35,7 +40,8 @@ from microgpt.backends.kernels.sample import (
 from microgpt.checkpoint import Checkpoint, StoredTensor
 from microgpt.config import ModelConfig
 from microgpt.errors import NumericalError
-from microgpt.params import SamplingParams
+from microgpt.logprobs import LOWEST_LOGPROB, TokenLogprobs
+from microgpt.params import MAX_GIVEN_LOGPROBS, MAX_TOP_LOGPROBS, SamplingParams
 from microgpt.sampling import counter_start
 
 _log = logging.getLogger(__name__)
@@ -91,6 +97,8 @@ class NumbaBackend:
             np.zeros((max_slots, pages_for(config.block_size)), np.int32),
         )
         self._slots = _new_slots(config, max_slots)
+        # Slots whose log probabilities are reported: of how many of the likeliest tokens and of how many given ones.
+        self._reported: dict[int, tuple[int, int]] = {}
         self._feeds = _new_feeds(self._sizes, max_slots, _MAX_TOKENS + max_slots + config.block_size, number)
         self._control = np.zeros(kernel.CONTROL_SIZE, np.int64)
         self._common = kernel.Common(
@@ -135,18 +143,35 @@ class NumbaBackend:
         samples: range = range(1),
     ) -> None:
         slots = self._slots
-        marks, banned = slots.marks[slot], slots.banned[slot]
-        marks[banned[: slots.ints[NUM_BANNED, slot]]] = 0
+        marks, ids = slots.marks[slot], slots.ids[slot]
+        marks[ids[: slots.ints[NUM_BANNED, slot]]] = 0
         marks[list(params.suppress_token_ids)] |= SUPPRESSED
         marks[list(params.end_token_ids)] |= STOP
-        ids = sorted({*params.suppress_token_ids, *params.end_token_ids})
-        banned[: len(ids)] = ids
+        banned = sorted({*params.suppress_token_ids, *params.end_token_ids})
+        ids[: len(banned)] = banned
+        num_top = num_given = 0
+        self._reported.pop(slot, None)
+        if params.logprobs:
+            num_top, num_given = min(params.top_logprobs, self.config.vocab_size), len(params.logprob_token_ids)
+            ids[len(banned) : len(banned) + num_given] = params.logprob_token_ids
+            self._reported[slot] = num_top, num_given
         top_k = min(params.top_k, self.config.vocab_size)
+        is_adjusted = params.has_penalties or bool(params.logit_bias)
+        if is_adjusted:
+            by_token = slots.by_token[slot]
+            by_token[:] = 0
+            by_token[IN_PROMPT, list(prompt_ids)] = 1
+            for token, bias in params.logit_bias:
+                by_token[BIAS, token] = bias
         slots.ints[:, slot] = (
-            limit, 0, params.min_tokens, top_k, self._rng, len(ids), len(samples) - 1,
-            prompt_ids[-1] if prompt_ids else 0, len(prompt_ids) - 1,
+            limit, 0, params.min_tokens, top_k, self._rng, len(banned), len(samples) - 1,
+            prompt_ids[-1] if prompt_ids else 0, len(prompt_ids) - 1, is_adjusted,
+            params.logprobs, num_top, num_given, 0,
         )  # fmt: skip
-        slots.floats[:, slot] = params.temperature, params.top_p
+        slots.floats[:, slot] = (
+            params.temperature, params.top_p, params.min_p,
+            params.repetition_penalty, params.frequency_penalty, params.presence_penalty,
+        )  # fmt: skip
         seed = (params.seed + samples.start) % 2**64
         slots.seeds[START, slot] = (seed or 1) if self._rng == REFERENCE_RNG else counter_start(seed)
         slots.seeds[NEXT_SEED, slot] = (seed + 1) % 2**64
@@ -165,6 +190,8 @@ class NumbaBackend:
                 state.rows[kernel.POSITION, at : at + count] = np.arange(feed.start, feed.start + count)
             at += count
             state.ints[:, i] = feed.slot, feed.sample, at, 0, 0
+        if self._reported:
+            self._slots.ints[NUM_REPORTED] = 0
         control[kernel.NUM_FEEDS], control[kernel.NUM_TOKENS] = len(feeds), at
         control[kernel.MAX_STEPS] = min(max_steps, _MAX_STEPS)
         control[kernel.DEADLINE] = time.monotonic_ns() + int(time_limit_s * 1e9)
@@ -181,8 +208,23 @@ class NumbaBackend:
         kernel.run(self._common, self._own, 0, team, 0, self._byte)
         counts, failed = state.ints[kernel.NUM_SAMPLED_NOW :, : len(feeds)].tolist()
         return [
-            _result(state.sampled[i, :count], bad) for i, (count, bad) in enumerate(zip(counts, failed, strict=True))
+            _result(state.sampled[i, :count], bad, self._reports(feed.slot, count) if self._reported else ())
+            for i, (feed, count, bad) in enumerate(zip(feeds, counts, failed, strict=True))
         ]
+
+    def _reports(self, slot: int, count: int) -> tuple[TokenLogprobs, ...]:
+        """What the last burst reported of the `count` tokens that it sampled for a slot."""
+        if slot not in self._reported:
+            return ()
+        num_top, num_given = self._reported[slot]
+        width = 1 + 2 * num_top + num_given
+        rows = self._slots.reports[slot, : count * width].reshape(count, width).clip(min=LOWEST_LOGPROB).tolist()
+        ids, given = slice(1, 1 + num_top), slice(1 + 2 * num_top, width)
+        top = slice(1 + num_top, 1 + 2 * num_top)
+        return tuple(
+            TokenLogprobs(row[0], tuple(zip(map(int, row[ids]), row[top], strict=True)), tuple(row[given]))
+            for row in rows
+        )
 
 
 class _Team:
@@ -228,7 +270,7 @@ class _Team:
                 os.write(write, b"x")
 
 
-def _result(sampled: np.ndarray, has_failed: int) -> Burst:
+def _result(sampled: np.ndarray, has_failed: int, logprobs: tuple[TokenLogprobs, ...]) -> Burst:
     """What `sampled` means, where ~id is the end of a sample that another one follows."""
     token_ids = sampled.tolist()
     ends = []
@@ -237,7 +279,7 @@ def _result(sampled: np.ndarray, has_failed: int) -> Burst:
         for end in ends:
             token_ids[end - 1] = ~token_ids[end - 1]
     error = NumericalError("the model produced numbers that are not finite") if has_failed else None
-    return Burst(tuple(token_ids), error, tuple(ends))
+    return Burst(tuple(token_ids), error, tuple(ends), logprobs)
 
 
 def _num_cores() -> int:
@@ -298,8 +340,11 @@ def _new_going(n: int) -> np.ndarray:
 
 def _new_slots(config: ModelConfig, n: int) -> Slots:
     return Slots(
-        ints=np.zeros((9, n), np.int64), floats=np.zeros((2, n)), seeds=np.zeros((2, n), np.uint64),
-        marks=np.zeros((n, config.vocab_size), np.uint8), banned=np.zeros((n, config.vocab_size), np.int32),
+        ints=np.zeros((NUM_INTS, n), np.int64), floats=np.zeros((NUM_FLOATS, n)), seeds=np.zeros((2, n), np.uint64),
+        marks=np.zeros((n, config.vocab_size), np.uint8),
+        ids=np.zeros((n, config.vocab_size + MAX_GIVEN_LOGPROBS), np.int32),
+        by_token=np.zeros((n, 3, config.vocab_size)),
+        reports=np.zeros((n, _MAX_STEPS * (1 + 2 * MAX_TOP_LOGPROBS + MAX_GIVEN_LOGPROBS))),
     )  # fmt: skip
 
 

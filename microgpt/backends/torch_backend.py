@@ -16,6 +16,7 @@ from microgpt.backends.base import PAGE_TOKENS, Burst, Feed, page_count, pages_f
 from microgpt.backends.torch_sampler import TorchSampler
 from microgpt.checkpoint import Checkpoint
 from microgpt.errors import InvalidRequest, NumericalError
+from microgpt.logprobs import TokenLogprobs
 from microgpt.models.gpt import GPT
 from microgpt.params import SamplingParams
 
@@ -52,7 +53,7 @@ class TorchBackend:
     Only places of positions that a sequence has computed are ever read, so pages need no wiping between owners.
     """
 
-    supports = frozenset(("min_p", "repetition_penalty", "frequency_penalty", "presence_penalty", "logit_bias"))
+    supports: frozenset[str] = frozenset()
     repeats = False
 
     def __init__(self, checkpoint: Checkpoint, device: str, dtype: str, rng: str, max_slots: int, kv_bytes: int):
@@ -91,25 +92,32 @@ class TorchBackend:
     def burst(self, feeds: Sequence[Feed], max_steps: int, time_limit_s: float) -> list[Burst]:
         deadline = time.monotonic() + time_limit_s
         sampled: list[list[int]] = [[] for _ in feeds]
+        reports: list[list[TokenLogprobs]] = [[] for _ in feeds]
         errors: dict[int, NumericalError] = {}
         rows = [_Row(i, feed.slot, feed.token_ids, feed.start, feed.sample) for i, feed in enumerate(feeds)]
         for step in range(max_steps):
-            tokens = self._step(rows)
+            tokens, logprobs = self._step(rows)
             going: list[_Row] = []
-            for row, token in zip(rows, tokens, strict=True):
+            for row, token, report in zip(rows, tokens, logprobs, strict=True):
                 if isinstance(token, NumericalError):
                     errors[row.feed] = token
                 elif token is not None:
                     sampled[row.feed].append(token)
+                    if report is not None:
+                        reports[row.feed].append(report)
                     if self._sampler.goes_on(row.slot, token):
                         going.append(_Row(row.feed, row.slot, (token,), row.end, True))
             rows = going
             if not rows or step + 1 == max_steps or time.monotonic() >= deadline:
                 break
-        return [Burst(tuple(tokens), errors.get(i)) for i, tokens in enumerate(sampled)]
+        return [
+            Burst(tuple(tokens), errors.get(i), logprobs=tuple(logprobs))
+            for i, (tokens, logprobs) in enumerate(zip(sampled, reports, strict=True))
+        ]
 
-    def _step(self, rows: list[_Row]) -> list[int | NumericalError | None]:
-        """Feed all rows; per row the sampled id, None if it does not sample, or what went wrong."""
+    def _step(self, rows: list[_Row]) -> tuple[list[int | NumericalError | None], list[TokenLogprobs | None]]:
+        """Feed all rows; per row the sampled id, None if it does not sample, or what went wrong; and what is reported
+        of the id."""
         x = self._forward(rows)  # (rows, C)
         sampling = [i for i, row in enumerate(rows) if row.sample]
         logits = self._model.lm_head(x[sampling]).double() if sampling else x.new_empty(0, self.config.vocab_size)
@@ -118,11 +126,13 @@ class TorchBackend:
         sound[sampling] &= torch.isfinite(logits).all(dim=1)
         results: list[int | NumericalError | None] = [None] * len(rows)
         slots, positions = [rows[i].slot for i in sampling], [rows[i].end for i in sampling]
-        for i, token in zip(sampling, self._sampler.sample(slots, positions, logits), strict=True):
-            results[i] = token
+        reports: list[TokenLogprobs | None] = [None] * len(rows)
+        tokens = self._sampler.sample(slots, positions, logits)
+        for i, token, report in zip(sampling, tokens, self._sampler.logprobs(slots, tokens, logits), strict=True):
+            results[i], reports[i] = token, report
         for i in torch.nonzero(~sound).flatten().tolist():
             results[i] = NumericalError("the model produced numbers that are not finite")
-        return results
+        return results, reports
 
     def _forward(self, rows: list[_Row]) -> Tensor:
         """The final hidden state (rows, C) of each row's last token; K and V of all tokens are written."""

@@ -80,6 +80,8 @@ class TorchSampler:
         """What is reported of the tokens just sampled from z, as `sample` left it; None where nobody asked."""
         asked = [i for i, slot in enumerate(slots) if self._slots[slot].params.logprobs]
         reports: list[TokenLogprobs | None] = [None] * len(slots)
+        if not asked:
+            return reports
         params = [self._slots[slots[i]].params for i in asked]
         for i, report in zip(asked, token_logprobs(z[asked], params, [tokens[i] for i in asked]), strict=True):
             reports[i] = report

@@ -9,10 +9,10 @@ from microgpt.engine.kv_memory import KVMemory
 from microgpt.engine.prefix_cache import PrefixCache
 from microgpt.engine.scheduler import BURST_TIME_S, plan, samples_for_slot
 from microgpt.engine.sequence import Job, Sequence
-from microgpt.errors import InvalidRequest
+from microgpt.errors import InvalidRequest, NumericalError
 from microgpt.params import SamplingParams
-from microgpt.request import Event, Failed, Finished, FinishReason, GenerationRequest, TokenEvent, Usage
-from microgpt.stops import compile_stops
+from microgpt.request import Event, Failed, Finished, FinishReason, GenerationRequest, Usage
+from microgpt.stops import StopMatcher, compile_stops
 from microgpt.text_stream import TextStream
 from microgpt.tokenizers import Tokenizer
 
@@ -119,12 +119,14 @@ class Engine:
             raise InvalidRequest(f"id must be unique among live requests, got {request.id!r} again")
         num_prompt = len(request.prompt_ids)
         room = self.room(num_prompt)
-        limit = min(room, request.params.max_tokens or room)
+        params = request.params
+        limit = min(room, params.max_tokens or room)
         job = Job(
             request,
             limit,
             num_pages=pages_for(num_prompt + limit - 1),  # the last token sampled needs no position
             most_shared=min(self._most_kept, (num_prompt - 1) // PAGE_TOKENS),  # the last one fed gives logits
+            stop_rules=compile_stops(params.stop, params.stop_regex) if params.stop or params.stop_regex else None,
         )
         self._live[request.id] = job
         self._waiting.append(job)
@@ -161,10 +163,8 @@ class Engine:
         for sequence, feed, burst in zip(sequences, feeds, bursts, strict=True):
             sequence.num_computed += len(feed.token_ids)
             if burst.error is not None:
-                self._release(sequence, is_sound=False)
-                for index in sequence.samples:
-                    events.append(Failed(sequence.request.id, burst.error, index))
-                self._end(sequence.job, len(sequence.samples))
+                if not self._stopped_before(sequence, burst, events):
+                    self._fail(sequence, burst.error, events)
             elif burst.token_ids:
                 self._take(sequence, burst, events)
         return events
@@ -203,9 +203,9 @@ class Engine:
         """Start a sequence on `shared` pages from the prefix cache and `count` pages of its own."""
         self._memory.hold(shared)
         self._prefixes.make_room(count)
-        request, first = job.request, job.next_sample
+        request, first, rules = job.request, job.next_sample, job.stop_rules
         num_samples = 1
-        if self.backend.repeats and request.num_samples > 1:
+        if self.backend.repeats and request.num_samples > 1 and rules is None:
             num_samples = samples_for_slot(job, len(self._free_slots), self.config.num_parameters)
         job.next_sample += num_samples
         sequence = Sequence(
@@ -216,6 +216,7 @@ class Engine:
             kept_pages=shared,
             num_cached=len(shared) * PAGE_TOKENS,
             text_stream=TextStream(self.tokenizer, request.special_text),
+            stops=None if rules is None else StopMatcher(rules, trim=not request.params.no_stop_trim),
         )
         self._running[sequence.slot] = sequence
         self._count_prompt(sequence)
@@ -245,42 +246,51 @@ class Engine:
     def _take(self, sequence: Sequence, burst: Burst, events: list[Event]) -> None:
         """Append what a burst sampled to a sequence; adds the events of that."""
         job = sequence.job
-        token_ids, start = burst.token_ids, 0
+        token_ids, logprobs, start = burst.token_ids, burst.logprobs, 0
         for end in burst.ends:
             if sequence.is_prefilling:  # other samples of the same prompt need not wait for the end of these
                 self._keep(sequence)
-            self._finish(sequence, token_ids[start:end], events)
+            event, end_event = sequence.append(token_ids[start:end], logprobs[start:end])
+            assert end_event is not None
+            events += (event, end_event)
             sequence.begin_next(TextStream(self.tokenizer, job.request.special_text))
             self._count_prompt(sequence)
             start = end
         if burst.ends:
-            token_ids = token_ids[start:]
+            token_ids, logprobs = token_ids[start:], logprobs[start:]
             sequence.num_computed += bool(token_ids)  # the prompt's last token was fed once more
             self._end(job, len(burst.ends))
         if not token_ids:
             return
         completes_prompt = sequence.is_prefilling
         sequence.num_computed += len(token_ids) - 1
-        reason = sequence.append(token_ids)
-        index = sequence.samples.start
-        if reason is None:
-            if completes_prompt:
-                self._keep(sequence)
-            events.append(TokenEvent(job.request.id, token_ids, sequence.text_stream.push(token_ids), index))
-            return
-        self._release(sequence)
-        events.append(TokenEvent(job.request.id, token_ids, sequence.text_stream.push_last(token_ids), index))
-        events.append(Finished(job.request.id, reason, sequence.usage, index))
-        self._end(job, 1)
+        event, end_event = sequence.append(token_ids, logprobs)
+        events.append(event)
+        if end_event is not None:
+            self._release(sequence)
+            events.append(end_event)
+            self._end(job, 1)
+        elif completes_prompt:
+            self._keep(sequence)
 
-    def _finish(self, sequence: Sequence, token_ids: tuple[int, ...], events: list[Event]) -> None:
-        """End the sample that a sequence is making, whose last tokens are token_ids; another one follows."""
-        request_id, index = sequence.request.id, sequence.samples.start
-        reason = sequence.append(token_ids)
-        assert reason is not None
-        text = sequence.text_stream.push_last(token_ids)
-        events.append(TokenEvent(request_id, token_ids, text, index))
-        events.append(Finished(request_id, reason, sequence.usage, index))
+    def _stopped_before(self, sequence: Sequence, burst: Burst, events: list[Event]) -> bool:
+        """Whether a sequence that failed in a burst was to stop before that, by its text; then it has ended."""
+        if sequence.stops is None or not burst.token_ids:
+            return False
+        event, end_event = sequence.append(burst.token_ids, burst.logprobs)
+        events.append(event)
+        if end_event is None:
+            return False
+        self._release(sequence, is_sound=False)
+        events.append(end_event)
+        self._end(sequence.job, 1)
+        return True
+
+    def _fail(self, sequence: Sequence, error: NumericalError, events: list[Event]) -> None:
+        """End all samples that a sequence was to make."""
+        self._release(sequence, is_sound=False)
+        events += [Failed(sequence.request.id, error, index) for index in sequence.samples]
+        self._end(sequence.job, len(sequence.samples))
 
     def _end(self, job: Job, num_samples: int) -> None:
         """Note that samples of a job have ended."""

@@ -3,7 +3,9 @@
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
 
-from microgpt.request import FinishReason, GenerationRequest, Usage
+from microgpt.logprobs import TokenLogprobs
+from microgpt.request import Finished, FinishReason, GenerationRequest, TokenEvent, Usage
+from microgpt.stops import StopMatcher, StopRules
 from microgpt.text_stream import TextStream
 
 
@@ -12,14 +14,15 @@ class Job:
     """A request in the engine.
 
     limit: most tokens of a sample. num_pages: for every position that a sample may reach. most_shared: of how many of
-    these the prefix cache may have K and V already. next_sample: the first one that no sequence has taken. num_left:
-    samples that have not ended.
+    these the prefix cache may have K and V already. stop_rules: of stops in the text, None without. next_sample: the
+    first one that no sequence has taken. num_left: samples that have not ended.
     """
 
     request: GenerationRequest
     limit: int
     num_pages: int
     most_shared: int
+    stop_rules: StopRules | None = None
     next_sample: int = 0
     num_left: int = field(init=False)
 
@@ -39,7 +42,8 @@ class Sequence:
     samples: which ones are left, the one being made included. num_computed: how many of its tokens are in KV memory, or
     more where a burst sampled past the end. pages: its page table. num_cached: how many tokens the prefix cache had
     when it was admitted. kept_pages: the pages of the prefix cache that it holds; they have its first tokens.
-    output_ids, text_stream: of the sample being made.
+    output_ids, text_stream: of the sample being made. stops: looks for stops in its text, None without; then there is
+    one sample, as another one that the slot had begun could not be taken back.
     """
 
     job: Job
@@ -49,6 +53,7 @@ class Sequence:
     kept_pages: SequenceOf[int]
     num_cached: int
     text_stream: TextStream
+    stops: StopMatcher | None = None
     num_computed: int = field(init=False)
     num_reused: int = field(init=False)  # prompt tokens that the sample being made did not have to compute
     output_ids: list[int] = field(default_factory=list)
@@ -90,12 +95,36 @@ class Sequence:
             return self.request.prompt_ids[self.num_computed : self.num_computed + most]
         return self.output_ids[-1:]
 
-    def append(self, token_ids: SequenceOf[int]) -> FinishReason | None:
-        """Take sampled tokens; why the sample is finished by them, or None."""
+    def append(
+        self, token_ids: tuple[int, ...], logprobs: tuple[TokenLogprobs, ...] = ()
+    ) -> tuple[TokenEvent, Finished | None]:
+        """Take sampled tokens, as many as count: what happened, and the end of the sample if they end it.
+
+        With a stop in the text, tokens after the one that completes it do not count.
+        """
+        params, stops = self.request.params, self.stops
+        reason = matched = None
+        text = ""
+        if stops is not None:
+            text = stops.push(self.text_stream.pieces(token_ids))
+            if stops.match is not None:
+                token_ids = token_ids[: stops.match.token + 1]
+                reason, matched = FinishReason.STOP, stops.match.stop
         self.output_ids += token_ids
-        if token_ids and token_ids[-1] in self.request.params.end_token_ids:
-            return FinishReason.STOP
-        return FinishReason.LENGTH if len(self.output_ids) >= self.job.limit else None
+        if reason is None:
+            if token_ids[-1] in params.end_token_ids:
+                reason, matched = FinishReason.STOP, token_ids[-1]
+            elif len(self.output_ids) >= self.job.limit:
+                reason = FinishReason.LENGTH
+            if stops is None:
+                text = self.text_stream.push(token_ids) if reason is None else self.text_stream.push_last(token_ids)
+            elif reason is not None:
+                text += stops.finish(self.text_stream.flush())
+        index = self.samples.start
+        event = TokenEvent(self.request.id, token_ids, text, index, logprobs[: len(token_ids)])
+        if reason is None:
+            return event, None
+        return event, Finished(self.request.id, reason, self.usage, index, matched)
 
     def begin_next(self, text_stream: TextStream) -> None:
         """Go on to the next sample: all of the prompt but its last token is there already."""

@@ -5,8 +5,8 @@ Bodies, checks, their order and their texts follow the original service wherever
 
 from typing import Annotated, Any, Literal, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field
-from pydantic_core import to_json
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError, to_json
 
 from microgpt import FinishReason, GenerationRequest, SamplingParams, Usage
 from microgpt.chat import Message, chat_params
@@ -27,6 +27,24 @@ NO_CHAT = "model was not trained with chat tokens"
 
 M = TypeVar("M", bound=BaseModel)
 Unsigned = Annotated[int, Field(ge=0, le=MAX_SEED)]
+# Beside temperature, top_k and top_p, which the original has too.
+MORE_BOUNDS = ("min_p", "repetition_penalty", "frequency_penalty", "presence_penalty")
+MORE_KNOBS = (*MORE_BOUNDS, "stop")
+
+
+def _as_strings(value: Any) -> Any:
+    """A list for what may be one string alone."""
+    if not isinstance(value, str | list):
+        raise PydanticCustomError("strings", "a string or an array of strings")
+    return [value] if isinstance(value, str) else value
+
+
+Strings = Annotated[
+    list[str],
+    FailFast(),
+    BeforeValidator(_as_strings),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
 
 
 class _Sampling(BaseModel):
@@ -39,6 +57,21 @@ class _Sampling(BaseModel):
     max_tokens: Unsigned | None = Field(None, description="most tokens to sample, >= 1; capped at the context")
     top_k: int = Field(0, description="keep only the k likeliest tokens, >= 0; 0: all")
     top_p: float = Field(1.0, description="keep the likeliest tokens that reach this probability, in (0, 1]")
+    min_p: float = Field(
+        0.0, description="keep tokens with at least this share of the likeliest one's probability, in [0, 1]"
+    )
+    repetition_penalty: float = Field(
+        1.0, description="divides positive logits and multiplies others of tokens that were there, in (0, 2]"
+    )
+    frequency_penalty: float = Field(
+        0.0, description="subtracted from a token's logit for each time it is in the answer, in [-2, 2]"
+    )
+    presence_penalty: float = Field(
+        0.0, description="subtracted from the logits of tokens that are in the answer, in [-2, 2]"
+    )
+    stop: Strings = Field(
+        [], description="text that ends the answer and is cut off; at most 32, of 1 to 256 characters"
+    )
     stream: bool = Field(False, description="answer with Server-Sent Events")
 
 
@@ -89,14 +122,14 @@ def prepare_generate(service: Service, body: bytes) -> Work:
         limit = f"<= {service.max_queue} (this server's MAX_QUEUE)"
         raise HttpError(400, f"num_samples must be {limit}, got {shown(asked.num_samples)}")
     _check_max_tokens(asked)
-    _check_bounds(asked, "top_k", "top_p")
+    _check_bounds(asked, "top_k", "top_p", *MORE_BOUNDS)
     tokenizer, block_size = service.tokenizer, service.config.block_size
     special_text = {tokenizer.chat.end_turn: "\n"} if tokenizer.chat else {}
     params = SamplingParams(
         max_tokens=min(asked.max_tokens or block_size, block_size),
         seed=asked.seed,
         stop_token_ids=(tokenizer.bos,),
-        **_filters(service, asked),
+        **_knobs(service, asked),
     )
     request = GenerationRequest(service.new_id(), (tokenizer.bos,), params, special_text, num_samples)
     return Work([request], GenerateRenderer(num_samples), asked.stream)
@@ -110,7 +143,7 @@ def prepare_chat(service: Service, body: bytes) -> Work:
     _check_bounds(asked, "temperature")
     _check_max_tokens(asked)
     _check_messages(asked.messages)
-    _check_bounds(asked, "top_k", "top_p")
+    _check_bounds(asked, "top_k", "top_p", *MORE_BOUNDS)
     messages = [Message(cast(Any, message.role), message.content) for message in asked.messages]
     prompt = service.chat_prompt(messages)
     params = chat_params(
@@ -119,7 +152,7 @@ def prepare_chat(service: Service, body: bytes) -> Work:
         service.config.block_size,
         max_tokens=asked.max_tokens,
         seed=asked.seed,
-        **_filters(service, asked),
+        **_knobs(service, asked),
     )
     request = GenerationRequest(service.new_id(), prompt.ids, params)
     return Work([request], ChatRenderer(prompt.tokens_dropped), asked.stream)
@@ -218,10 +251,11 @@ def _check_max_tokens(asked: _Sampling) -> None:
         raise HttpError(400, "max_tokens must be >= 1 when specified")
 
 
-def _filters(service: Service, asked: _Sampling) -> dict[str, Any]:
-    """What shapes the distribution. A top_k above the vocabulary keeps everything, like 0."""
+def _knobs(service: Service, asked: _Sampling) -> dict[str, Any]:
+    """What shapes the distribution, and the stops. A top_k above the vocabulary keeps everything, like 0."""
     top_k = asked.top_k if asked.top_k < service.config.vocab_size else 0
-    return {"temperature": asked.temperature, "top_k": top_k, "top_p": asked.top_p}
+    given = {name: getattr(asked, name) for name in MORE_KNOBS if name in asked.model_fields_set}
+    return {"temperature": asked.temperature, "top_k": top_k, "top_p": asked.top_p, **given}
 
 
 def _check_messages(messages: list[MessageBody]) -> None:

@@ -3,10 +3,12 @@
 import dataclasses
 import gc
 import random
+import re
 import tracemalloc
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,10 +30,10 @@ from microgpt import (
     load_checkpoint,
 )
 from microgpt.backends import OPTIONAL_KNOBS
-from microgpt.backends.torch_backend import TorchBackend
 from microgpt.engine import scheduler
+from microgpt.logprobs import TokenLogprobs
 from microgpt.models.gpt import GPT
-from microgpt.sampling import CounterGenerator, next_token
+from microgpt.sampling import CounterGenerator, adjusted, next_token, token_logprobs
 
 
 @pytest.fixture
@@ -100,6 +102,11 @@ def random_request(rng: random.Random, checkpoint: Checkpoint, request_id: str) 
         stop_token_ids=rng.choice([(), (2, 5)]),
         ignore_eos=rng.choice([False, False, True]),
         suppress_token_ids=rng.choice([(), (0, 1)]),
+        min_p=rng.choice([0.0, 0.0, 0.1]),
+        repetition_penalty=rng.choice([1.0, 1.0, 0.8, 1.4]),
+        frequency_penalty=rng.choice([0.0, 0.0, 0.6]),
+        presence_penalty=rng.choice([0.0, 0.0, -0.5]),
+        logit_bias=rng.choice([(), (), ((3, 1.5), (7, -4.0))]),
     )
     return GenerationRequest(request_id, prompt, params)
 
@@ -284,7 +291,7 @@ def test_numbers_that_are_not_finite_fail_one_sequence_and_spare_the_rest(make_m
     assert all(np.isfinite(len(ids)) and len(ids) == 31 for ids in got.values())
 
 
-def samples_of(events: list[Event]) -> dict[tuple[str, int], list[int]]:
+def samples_of(events: Iterable[Event]) -> dict[tuple[str, int], list[int]]:
     tokens: dict[tuple[str, int], list[int]] = {}
     for event in events:
         if isinstance(event, TokenEvent):
@@ -369,20 +376,7 @@ def test_pages_that_the_next_sample_overwrites_are_not_kept_for_others(make_mode
     assert engine.stats.cached_tokens > 0
 
 
-TURNED = {
-    "min_p": 0.1,
-    "repetition_penalty": 1.2,
-    "frequency_penalty": 0.5,
-    "presence_penalty": -0.5,
-    "logit_bias": {2: 1.5, 5: -3},
-    "stop": ("a",),
-    "stop_regex": ("a+",),
-    "no_stop_trim": True,
-    "logprobs": True,
-    "prompt_logprobs_start": 0,
-    "top_logprobs": 2,
-    "logprob_token_ids": (1,),
-}
+TURNED: dict[str, Any] = {"prompt_logprobs_start": 0}
 
 
 @pytest.mark.parametrize("backend", ["numba", "torch"])
@@ -405,10 +399,19 @@ def test_values_that_do_nothing_are_taken_by_every_backend(engine: Engine) -> No
     assert set(outputs(drain(engine))) == {"r"}
 
 
-def test_samples_with_every_knob_that_torch_has_equal_recomputation(tiny_checkpoint: Checkpoint) -> None:
-    engine = build_engine(tiny_checkpoint, device="cpu", dtype="float64", backend="torch", max_slots=3)
-    knobs = {name: TURNED[name] for name in engine.backend.supports}
-    params = SamplingParams(seed=2**64 - 2, max_tokens=12, **knobs)
+ADJUSTMENTS: dict[str, Any] = {
+    "min_p": 0.1,
+    "repetition_penalty": 1.2,
+    "frequency_penalty": 0.5,
+    "presence_penalty": -0.5,
+    "logit_bias": {2: 1.5, 5: -3},
+}
+
+
+@pytest.mark.parametrize("backend", ["numba", "torch"])
+def test_samples_with_penalties_and_biases_equal_recomputation(tiny_checkpoint: Checkpoint, backend: str) -> None:
+    engine = build_engine(tiny_checkpoint, device="cpu", dtype="float64", backend=backend, max_slots=3)
+    params = SamplingParams(seed=2**64 - 2, max_tokens=12, **ADJUSTMENTS)
     request = GenerationRequest("r", tuple(i % 7 for i in range(18)), params, num_samples=5)
     for _ in range(2):  # again, with the prompt in the prefix cache
         engine.add(request)
@@ -417,6 +420,169 @@ def test_samples_with_every_knob_that_torch_has_equal_recomputation(tiny_checkpo
             alone = dataclasses.replace(params, seed=(params.seed + i) % 2**64)
             assert found["r", i] == oracle(tiny_checkpoint, dataclasses.replace(request, params=alone))
     assert engine.stats.cached_tokens > 0
+
+
+@pytest.mark.parametrize("backend", ["numba", "torch"])
+@pytest.mark.parametrize("burst_steps", [256, 2])
+def test_log_probabilities_equal_recomputation_with_neighbours_that_ask_for_others(
+    tiny_checkpoint: Checkpoint, backend: str, burst_steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "BURST_STEPS", burst_steps)
+    rng = random.Random(4)
+    engine = build_engine(tiny_checkpoint, dtype="float64", backend=backend, max_slots=3)
+    requests = []
+    for i in range(12):
+        base = random_request(rng, tiny_checkpoint, f"r{i}")
+        params = dataclasses.replace(
+            base.params,
+            logprobs=rng.choice([True, True, False]),
+            top_logprobs=rng.choice([0, 3, 100]),
+            logprob_token_ids=rng.choice([(), (5, 0, 5)]),
+            stop=rng.choice([(), ("a", "f")]),
+        )
+        requests.append(dataclasses.replace(base, params=params, num_samples=rng.choice([1, 4])))
+        engine.add(requests[-1])
+    events = [event for event in drain(engine) if isinstance(event, TokenEvent)]
+    tokens, found = samples_of(events), defaultdict(list)
+    for event in events:
+        found[event.request_id, event.index] += event.logprobs
+    num_compared = 0
+    for request in requests:
+        for key in ((request.id, i) for i in range(request.num_samples)):
+            wanted = logprobs_oracle(tiny_checkpoint, request, tokens[key]) if request.params.logprobs else []
+            assert len(found[key]) == len(wanted)
+            for report, right in zip(found[key], wanted, strict=True):
+                assert [i for i, _ in report.top] == [i for i, _ in right.top]
+                assert report.chosen == pytest.approx(right.chosen, abs=1e-9)
+                assert report.given == pytest.approx(right.given, abs=1e-9)
+                assert [p for _, p in report.top] == pytest.approx([p for _, p in right.top], abs=1e-9)
+                num_compared += 1
+    assert num_compared > 50
+
+
+def logprobs_oracle(checkpoint: Checkpoint, request: GenerationRequest, sampled: list[int]) -> list[TokenLogprobs]:
+    model = GPT(checkpoint.config).double()
+    model.load_arrays({name: tensor.widened() for name, tensor in checkpoint.tensors.items()})
+    with torch.no_grad():
+        logits = model(torch.tensor([[*request.prompt_ids, *sampled[:-1]]]))[0, len(request.prompt_ids) - 1 :].numpy()
+    return [
+        token_logprobs(adjusted(row, request.params, i, request.prompt_ids, sampled[:i]), request.params, sampled[i])
+        for i, row in enumerate(logits)
+    ]
+
+
+def stopped_text(
+    engine: Engine, params: SamplingParams, token_ids: list[int]
+) -> tuple[list[int], str, FinishReason, int | str | None]:
+    """What a request with these stops makes of the tokens that it would have without: the whole text is decoded and
+    searched after every token."""
+    strings, patterns, trim = params.stop, params.stop_regex, not params.no_stop_trim
+    for count in range(1, len(token_ids) + 1):
+        text = engine.tokenizer.decode(token_ids[:count])
+        found = [(text.find(stop), text.find(stop) + len(stop), stop) for stop in strings if stop in text]
+        found += [(*match.span(), stop) for stop in patterns if (match := re.search(stop, text))]
+        if found:
+            start, end, stop = min(found, key=lambda match: match[:2])
+            return token_ids[:count], text[: start if trim else end], FinishReason.STOP, stop
+    text, last = engine.tokenizer.decode(token_ids), token_ids[-1]
+    if last in params.end_token_ids:
+        return token_ids, text, FinishReason.STOP, last
+    return token_ids, text, FinishReason.LENGTH, None
+
+
+@pytest.mark.parametrize("backend", ["numba", "torch"])
+@pytest.mark.parametrize("burst_steps", [256, 3, 1])
+def test_text_stops_end_samples_where_a_search_after_every_token_finds_them(
+    tiny_checkpoint: Checkpoint, backend: str, burst_steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "BURST_STEPS", burst_steps)
+    rng = random.Random(burst_steps)
+    engine = build_engine(tiny_checkpoint, dtype="float64", max_slots=3, backend=backend)
+    free = build_engine(tiny_checkpoint, dtype="float64", max_slots=3, backend=backend, prefix_cache=False)
+    reasons = Counter()
+    for round_number in range(8):
+        requests = []
+        for i in range(4):
+            base = random_request(rng, tiny_checkpoint, f"{round_number}-{i}")
+            params = dataclasses.replace(
+                base.params,
+                seed=rng.getrandbits(60),
+                max_tokens=rng.choice([None, 20]),
+                stop=rng.choice([(), ("a",), ("ab", "b "), ("cc", "c", "f\n"), ("hg", "dgb")]),
+                stop_regex=rng.choice([(), (), ("[a-d] ",), ("e.?e", "gh|hg")]),
+                no_stop_trim=rng.choice([False, True]),
+            )
+            prompt_ids = base.prompt_ids[: rng.choice([1, 7, 18])]
+            requests.append(
+                dataclasses.replace(base, prompt_ids=prompt_ids, params=params, num_samples=rng.choice([1, 3]))
+            )
+        for request in requests:
+            engine.add(request)
+            plain = dataclasses.replace(request.params, stop=(), stop_regex=())
+            free.add(dataclasses.replace(request, params=plain))
+        events, endless = drain(engine), samples_of(drain(free))
+        found, texts, ends = samples_of(events), defaultdict(str), {}
+        for event in events:
+            assert (event.request_id, event.index) not in ends, "an event after the end"
+            if isinstance(event, TokenEvent):
+                texts[event.request_id, event.index] += event.text
+            else:
+                assert isinstance(event, Finished)
+                ends[event.request_id, event.index] = event
+        for request in requests:
+            for key in ((request.id, i) for i in range(request.num_samples)):
+                token_ids, text, reason, matched = stopped_text(engine, request.params, endless[key])
+                assert (found[key], texts[key]) == (token_ids, text), request
+                assert (ends[key].reason, ends[key].matched) == (reason, matched)
+                assert ends[key].usage.completion_tokens == len(token_ids)
+                reasons[reason, type(matched)] += 1
+    assert reasons[FinishReason.STOP, str] > 10
+    assert reasons[FinishReason.STOP, int] > 0
+    assert reasons[FinishReason.LENGTH, type(None)] > 3
+
+
+@pytest.mark.parametrize("backend", ["numba", "torch"])
+def test_tokens_past_a_text_stop_are_in_no_prefix(make_model: Callable[..., Path], backend: str) -> None:
+    checkpoint = load_checkpoint(make_model(block_size=64))
+    bos = checkpoint.tokenizer.bos
+    params = SamplingParams(temperature=0, suppress_token_ids=(bos,))
+    engine = build_engine(checkpoint, max_slots=1, backend=backend)
+    engine.add(GenerationRequest("endless", (bos,), params))
+    [*tokens] = samples_of(drain(engine))["endless", 0]
+    text = checkpoint.tokenizer.decode(tokens)
+    for length in (1, 10, 30, 40):
+        engine = build_engine(checkpoint, max_slots=1, backend=backend)
+        engine.add(GenerationRequest("stopped", (bos,), dataclasses.replace(params, stop=(text[:length],))))
+        [count] = [e.usage.completion_tokens for e in drain(engine) if isinstance(e, Finished)]
+        # Of BOS and all tokens that count; the last one may have been fed or not.
+        assert count // 16 <= engine.stats.cached_pages <= (count + 1) // 16
+        engine.add(GenerationRequest("next", (bos, *tokens[:50]), SamplingParams(max_tokens=1)))
+        [usage] = [e.usage for e in drain(engine) if isinstance(e, Finished)]
+        assert count // 16 <= usage.num_cached // 16 <= (count + 1) // 16
+
+
+def test_a_sequence_that_fails_after_its_stop_has_stopped(make_model: Callable[..., Path]) -> None:
+    checkpoint = load_checkpoint(make_model())
+    bos = checkpoint.tokenizer.bos
+    greedy = SamplingParams(
+        temperature=0, max_tokens=12, suppress_token_ids=tuple(checkpoint.tokenizer.special_ids), frequency_penalty=1
+    )
+    engine = build_engine(checkpoint, max_slots=1)
+    engine.add(GenerationRequest("sound", (bos,), greedy))
+    tokens = samples_of(drain(engine))["sound", 0]
+    first, bad = tokens[0], next(i for i in tokens if i != tokens[0])
+    wte = checkpoint.tensors["wte"].bits.copy()
+    wte[bad] = np.nan
+    poisoned = dict(checkpoint.tensors) | {"wte": type(checkpoint.tensors["wte"])("F32", wte)}
+    checkpoint = Checkpoint(checkpoint.path, checkpoint.config, poisoned, checkpoint.tokenizer, checkpoint.meta)
+    stop = checkpoint.tokenizer.decode([first])
+    engine = build_engine(checkpoint, max_slots=2)
+    engine.add(GenerationRequest("stopped", (bos,), dataclasses.replace(greedy, stop=(stop,))))
+    engine.add(GenerationRequest("failed", (bos,), dataclasses.replace(greedy, stop=("no such text",))))
+    ends = {event.request_id: event for event in drain(engine) if not isinstance(event, TokenEvent)}
+    assert isinstance(ends["failed"], Failed)
+    assert isinstance(ends["stopped"], Finished)
+    assert (ends["stopped"].matched, ends["stopped"].usage.completion_tokens) == (stop, 1)
 
 
 @pytest.mark.parametrize("backend", ["numba", "torch"])
@@ -440,11 +606,10 @@ def test_ignored_stop_tokens_end_nothing(tiny_checkpoint: Checkpoint, backend: s
         ({"stop_regex": ("fine", "(?=a)")}, r"^stop_regex\[1\] must be a pattern that RE2 takes: "),
     ],
 )
-def test_knobs_of_a_backend_that_has_them_are_checked(
-    tiny_checkpoint: Checkpoint, knobs: dict, message: str, monkeypatch: pytest.MonkeyPatch
+def test_ids_and_patterns_are_checked_before_a_request_runs(
+    tiny_checkpoint: Checkpoint, knobs: dict[str, Any], message: str
 ) -> None:
-    monkeypatch.setattr(TorchBackend, "supports", frozenset(OPTIONAL_KNOBS))
-    engine = build_engine(tiny_checkpoint, device="cpu", backend="torch")
+    engine = build_engine(tiny_checkpoint, device="cpu")
     with pytest.raises(InvalidRequest, match=message):
         engine.add(GenerationRequest("r", (1,), SamplingParams(**knobs)))
     assert not engine.has_work

@@ -1,6 +1,8 @@
 """The CPU kernels against slow oracles, and their promise: the same bits for any number of rows."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +10,10 @@ import pytest
 from microgpt.backends.kernels.lanes import LANES, exp, load, store
 from microgpt.backends.kernels.matmul import ADD, PANEL, RELU, STORE, matmul, pack
 from microgpt.backends.kernels.sample import (
+    BIAS,
     DEFAULT_RNG,
+    IN_OUTPUT,
+    IN_PROMPT,
     REFERENCE_RNG,
     STOP,
     SUPPRESSED,
@@ -18,8 +23,16 @@ from microgpt.backends.kernels.sample import (
     uniform,
 )
 from microgpt.errors import NumericalError
+from microgpt.logprobs import LOWEST_LOGPROB
 from microgpt.params import SamplingParams
-from microgpt.sampling import CounterGenerator, ReferenceGenerator, counter_start, next_token
+from microgpt.sampling import (
+    CounterGenerator,
+    ReferenceGenerator,
+    adjusted,
+    counter_start,
+    next_token,
+    token_logprobs,
+)
 
 NO_SCALES = np.zeros(0, np.float32)
 
@@ -135,17 +148,40 @@ def test_exp_is_within_2e_7_of_the_exact_value() -> None:
     assert np.isnan(y[np.isnan(x)]).all()
 
 
-def slots_for(params: SamplingParams, vocab: int, num_sampled: int, rng: int = DEFAULT_RNG) -> Slots:
+def slots_for(
+    params: SamplingParams,
+    vocab: int,
+    num_sampled: int,
+    rng: int = DEFAULT_RNG,
+    prompt_ids: Sequence[int] = (),
+    output_ids: Sequence[int] = (),
+) -> Slots:
     """One slot with these parameters."""
     marks = np.zeros((1, vocab), np.uint8)
     marks[0, list(params.suppress_token_ids)] |= SUPPRESSED
     marks[0, list(params.stop_token_ids)] |= STOP
     banned = np.flatnonzero(marks[0]).astype(np.int32)
     seed = params.seed or 1 if rng == REFERENCE_RNG else counter_start(params.seed)
-    ints = [[9], [num_sampled], [params.min_tokens], [params.top_k], [rng], [len(banned)], [0], [0], [0]]
+    by_token = np.zeros((1, 3, vocab))
+    by_token[0, IN_PROMPT, list(prompt_ids)] = 1
+    np.add.at(by_token[0, IN_OUTPUT], list(output_ids), 1)
+    for token, bias in params.logit_bias:
+        by_token[0, BIAS, token] = bias
+    is_adjusted = params.has_penalties or bool(params.logit_bias)
+    num_top, given = min(params.top_logprobs, vocab), params.logprob_token_ids
+    ids = np.zeros((1, vocab + len(given)), np.int32)
+    ids[0, : len(banned) + len(given)] = [*banned, *given]
+    ints = [
+        9, num_sampled, params.min_tokens, params.top_k, rng, len(banned), 0, 0, 0,
+        is_adjusted, params.logprobs, num_top, len(given), 0,
+    ]  # fmt: skip
+    floats = [
+        params.temperature, params.top_p, params.min_p,
+        params.repetition_penalty, params.frequency_penalty, params.presence_penalty,
+    ]  # fmt: skip
     return Slots(
-        np.array(ints), np.array([[params.temperature], [params.top_p]]), np.array([[seed], [0]], np.uint64), marks,
-        np.pad(banned, (0, vocab - len(banned)))[None],
+        np.array(ints)[:, None], np.array(floats)[:, None], np.array([[seed], [0]], np.uint64), marks, ids, by_token,
+        np.full((1, 1 + 2 * num_top + len(given)), np.nan),
     )  # fmt: skip
 
 
@@ -158,36 +194,91 @@ def chosen(logits: np.ndarray, slots: Slots, position: int) -> int:
     return choose(z, 0, vocab, stride, slots, 0, position, room)
 
 
-def random_cases(rng: np.random.Generator) -> Iterator[tuple[np.ndarray, SamplingParams, int]]:
-    for case in range(400):
-        vocab = int(rng.choice([2, 5, 16, 27, 130, 500]))
-        logits = rng.standard_normal(vocab) * rng.choice([0.1, 1, 10])
-        if case % 3 == 0:
-            logits = np.round(logits)  # many equal ones
-        marked = rng.permutation(vocab)[: rng.integers(0, vocab // 2 + 1)].tolist()
-        cut = len(marked) // 2
-        yield (
-            logits,
-            SamplingParams(
-                temperature=float(rng.choice([0, 1e-3, 0.5, 1, 3])),
-                top_k=int(rng.choice([0, 0, 1, 2, 7, 1000])),
-                top_p=float(rng.choice([1, 1, 0.01, 0.5, 0.95])),
-                min_tokens=int(rng.integers(0, 3)),
-                seed=int(rng.integers(0, 2**63)),
-                stop_token_ids=tuple(marked[:cut]),
-                suppress_token_ids=tuple(marked[cut:]),
-            ),
-            int(rng.integers(0, 3)),
-        )
+def random_logits(case: int, rng: np.random.Generator) -> np.ndarray:
+    logits = rng.standard_normal(int(rng.choice([2, 5, 16, 27, 130, 500]))) * rng.choice([0.1, 1, 10])
+    return np.round(logits) if case % 3 == 0 else logits  # many equal ones
+
+
+def random_filters(vocab: int, rng: np.random.Generator) -> dict[str, Any]:
+    marked = rng.permutation(vocab)[: rng.integers(0, vocab // 2 + 1)].tolist()
+    cut = len(marked) // 2
+    return {
+        "temperature": float(rng.choice([0, 1e-3, 0.5, 1, 3])),
+        "top_k": int(rng.choice([0, 0, 1, 2, 7, 1000])),
+        "top_p": float(rng.choice([1, 1, 0.01, 0.5, 0.95])),
+        "min_tokens": int(rng.integers(0, 3)),
+        "seed": int(rng.integers(0, 2**63)),
+        "stop_token_ids": tuple(marked[:cut]),
+        "suppress_token_ids": tuple(marked[cut:]),
+    }
 
 
 @pytest.mark.parametrize("rng_kind", [DEFAULT_RNG, REFERENCE_RNG])
 def test_choose_picks_what_the_reference_picks(rng_kind: int, rng: np.random.Generator) -> None:
-    for number, (logits, params, num_sampled) in enumerate(random_cases(rng)):
+    for case in range(400):
+        logits = random_logits(case, rng)
+        params, num_sampled = SamplingParams(**random_filters(len(logits), rng)), int(rng.integers(0, 3))
         generator = (ReferenceGenerator if rng_kind == REFERENCE_RNG else CounterGenerator)(params.seed)
         expected = next_token(logits, params, num_sampled, lambda g=generator: g.uniform(17))
         slots = slots_for(params, len(logits), num_sampled, rng_kind)
-        assert chosen(logits, slots, 17) == expected, (number, params)
+        assert chosen(logits, slots, 17) == expected, (case, params)
+
+
+def test_choose_with_penalties_biases_and_min_p_picks_what_the_reference_picks(rng: np.random.Generator) -> None:
+    changed = 0
+    for case in range(1000):
+        logits = random_logits(case, rng)
+        vocab = len(logits)
+        plain = random_filters(vocab, rng)
+        biased = rng.permutation(vocab)[: rng.integers(0, vocab + 1)].tolist()
+        knobs = {
+            "min_p": float(rng.choice([0, 0, 0.01, 0.3, 1])),
+            "repetition_penalty": float(rng.choice([1, 1, 0.5, 1.7, 2, 1e-300])),
+            "frequency_penalty": float(rng.choice([0, 0, 0.7, -1.3])),
+            "presence_penalty": float(rng.choice([0, 0, 2, -0.4])),
+            "logit_bias": {i: float(rng.choice([-100, -1.1, 0.3, 2, 100])) for i in biased if case % 2},
+        }
+        params = SamplingParams(**plain, **knobs)
+        prompt_ids, output_ids = (rng.integers(0, vocab, rng.integers(0, 12)).tolist() for _ in range(2))
+        draw = partial(CounterGenerator(params.seed).uniform, 17)
+        expected, unchanged = (
+            next_token(logits, p, len(output_ids), draw, prompt_ids=prompt_ids, output_ids=output_ids)
+            for p in (params, SamplingParams(**plain))
+        )
+        slots = slots_for(params, vocab, len(output_ids), DEFAULT_RNG, prompt_ids, output_ids)
+        assert chosen(logits, slots, 17) == expected, (case, params)
+        changed += expected != unchanged
+    assert changed > 200
+
+
+@pytest.mark.parametrize(("number", "tolerance"), [(np.float64, 1e-12), (np.float32, 1e-5)])
+def test_reported_log_probabilities_are_those_of_the_reference(
+    number: type, tolerance: float, rng: np.random.Generator
+) -> None:
+    for case in range(400):
+        logits = random_logits(case, rng).astype(number)
+        vocab = len(logits)
+        params = SamplingParams(
+            **random_filters(vocab, rng),
+            repetition_penalty=float(rng.choice([1, 1.5])),
+            logprobs=True,
+            top_logprobs=int(rng.choice([0, 1, 5, 128])),
+            logprob_token_ids=rng.integers(0, vocab, rng.integers(0, 4)).tolist(),
+        )
+        prompt_ids = rng.integers(0, vocab, 5).tolist()
+        slots = slots_for(params, vocab, 0, prompt_ids=prompt_ids)
+        token = chosen(logits, slots, 17)
+        wanted = token_logprobs(adjusted(logits, params, 0, prompt_ids), params, token)
+        num_top = len(wanted.top)
+        found = slots.reports[0].clip(min=LOWEST_LOGPROB)
+        scale = max(1.0, 1 / (params.temperature or 1.0))  # the smallest difference of logits is divided, too
+        first = found[: 1 + num_top]
+        assert first[0] == pytest.approx(wanted.chosen, rel=tolerance, abs=tolerance * scale)
+        top_ids, top = zip(*wanted.top, strict=True) if num_top else ((), ())
+        if number is np.float64 or params.repetition_penalty == 1:  # else two may become equal by rounding
+            assert tuple(first[1:]) == top_ids
+        np.testing.assert_allclose(found[1 + num_top : 1 + 2 * num_top], top, tolerance, tolerance * scale)
+        np.testing.assert_allclose(found[1 + 2 * num_top :], wanted.given, tolerance, tolerance * scale)
 
 
 def test_choose_in_float32_draws_from_the_same_distribution(rng: np.random.Generator) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,9 +73,9 @@ def test_greedy_tokens_have_the_highest_logits_of_the_torch_module(shape, dtype:
     backend.close()
 
 
-def run(engine: Engine, requests: list[GenerationRequest], rng: np.random.Generator) -> dict[str, list[int]]:
-    """All requests to their ends, added at random moments; sampled ids by request."""
-    outputs: dict[str, list[int]] = {request.id: [] for request in requests}
+def run(engine: Engine, requests: list[GenerationRequest], rng: np.random.Generator) -> dict[str, list[Any]]:
+    """All requests to their ends, added at random moments; sampled ids by request, and their log probabilities."""
+    outputs: dict[str, list[Any]] = {request.id: [] for request in requests}
     left, ended = list(requests), set()
     while left or engine.has_work:
         while left and (rng.random() < 0.5 or not engine.has_work):
@@ -82,11 +83,13 @@ def run(engine: Engine, requests: list[GenerationRequest], rng: np.random.Genera
         for event in engine.step():
             if isinstance(event, TokenEvent):
                 outputs[event.request_id] += event.token_ids
+                if event.logprobs:
+                    outputs.setdefault(f"{event.request_id} logprobs", []).extend(event.logprobs)
             else:
                 assert isinstance(event, Finished | Failed)
                 assert event.request_id not in ended
                 ended.add(event.request_id)
-    assert ended == set(outputs)
+    assert ended == {request.id for request in requests}
     return outputs
 
 
@@ -105,8 +108,25 @@ def random_requests(config: ModelConfig, count: int, rng: np.random.Generator) -
                 seed=int(rng.integers(0, 2**32)),
                 max_tokens=int(rng.integers(1, 30)),
                 stop_token_ids=tuple(rng.integers(0, config.vocab_size, 2).tolist()),
+                **random_adjustments(config, rng),
+                logprobs=bool(i % 3 == 0),
+                top_logprobs=i % 5,
+                logprob_token_ids=(3,) * (i % 2),
             ),
         )
+
+
+def random_adjustments(config: ModelConfig, rng: np.random.Generator) -> dict[str, Any]:
+    """None at all for half of the requests."""
+    if rng.random() < 0.5:
+        return {}
+    return {
+        "min_p": float(rng.choice([0, 0.1])),
+        "repetition_penalty": float(rng.choice([1, 0.7, 1.5])),
+        "frequency_penalty": float(rng.choice([0, 0.8])),
+        "presence_penalty": float(rng.choice([0, -0.6])),
+        "logit_bias": dict.fromkeys(rng.integers(0, config.vocab_size, 3).tolist(), 1.25),
+    }
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int8", "bfloat16"])

@@ -72,6 +72,15 @@ def ask(checkpoint: Checkpoint, path: str, body: Any, environ: dict[str, str] | 
         (b'{"top_k": 1.0}', 422, "top_k must be an integer, got 1"),
         (b'{"temperature": -1e-7}', 400, "temperature must be >= 0, got -0.0000001"),
         (b'{"temperature": -1e300}', 400, "temperature must be >= 0, got -1000"),
+        (b'{"min_p": 1.5}', 400, "min_p must be in [0, 1], got 1.5"),
+        (b'{"min_p": null}', 422, "min_p must be a number, got null"),
+        (b'{"repetition_penalty": 0}', 400, "repetition_penalty must be in (0, 2], got 0"),
+        (b'{"frequency_penalty": -3}', 400, "frequency_penalty must be in [-2, 2], got -3"),
+        (b'{"presence_penalty": 2.5}', 400, "presence_penalty must be in [-2, 2], got 2.5"),
+        (b'{"stop": 5}', 422, "stop must be a string or an array of strings, got 5"),
+        (b'{"stop": ["a", 5]}', 422, "stop[1] must be a string, got 5"),
+        (b'{"stop": ""}', 400, "stop[0] must have 1 to 256 characters, got 0"),
+        (b'{"stop": ["a"' + b', "a"' * 32 + b"]}", 400, "stop must have at most 32 strings, got 33"),
         (b'{"max_tokens": 18446744073709551616}', 422, "max_tokens must be an integer in [0,"),
     ],
 )
@@ -129,8 +138,19 @@ def test_fields_reach_the_engine(tiny_checkpoint: Checkpoint):
     params = request.params
     assert (request.num_samples, params.seed) == (3, U64 - 2)
     assert (params.temperature, params.max_tokens, params.top_k, params.top_p) == (2.0, 5, 4, 0.5)
+    assert (params.min_p, params.stop, params.has_penalties) == (0.0, (), False)
     assert (request.prompt_ids, params.stop_token_ids) == ((bos,), (bos,))
     assert request.special_text == {chat.end_turn: "\n"}
+
+
+@pytest.mark.parametrize("path", [GENERATE, CHAT])
+def test_penalties_and_stops_reach_the_engine(tiny_checkpoint: Checkpoint, path: str):
+    knobs = {"min_p": 0.2, "repetition_penalty": 1.5, "frequency_penalty": -1, "presence_penalty": 2}
+    for stop, stops in (("ab", ("ab",)), (["a", "b"], ("a", "b")), ([], ())):
+        _, engine = ask(tiny_checkpoint, path, {"messages": HELLO, "stop": stop, **knobs})
+        params = engine.seen[0].params
+        assert {name: getattr(params, name) for name in knobs} == knobs
+        assert params.stop == stops
 
 
 def test_defaults_and_caps(tiny_checkpoint: Checkpoint):
@@ -302,8 +322,9 @@ def test_parse_json_refuses_whatever_it_does_not_take(data: bytes):
     json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
 
 
-@given(st.dictionaries(st.sampled_from(["temperature", "seed", "num_samples", "max_tokens", "top_k", "top_p", "stream",
-                                        "messages"]), _JSON_VALUES))  # fmt: skip
+@given(st.dictionaries(st.sampled_from(["temperature", "seed", "num_samples", "max_tokens", "top_k", "top_p", "min_p",
+                                        "repetition_penalty", "stop", "stream", "messages"]),
+                       _JSON_VALUES))  # fmt: skip
 @settings(max_examples=100, deadline=None)
 def test_any_values_in_any_fields_are_answered_below_500(body: dict[str, Any]):
     exchange, _ = ask(_checkpoint(), GENERATE, body)

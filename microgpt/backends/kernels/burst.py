@@ -25,6 +25,8 @@ from microgpt.backends.kernels.forward import (
 )
 from microgpt.backends.kernels.matmul import ADD, PANEL, RELU, STORE, matmul
 from microgpt.backends.kernels.sample import (
+    ADJUSTED,
+    IN_OUTPUT,
     LAST_POSITION,
     LAST_TOKEN,
     LIMIT,
@@ -226,6 +228,8 @@ def _take(slots, feeds, feed, token, position):
     feeds.sampled[feed, count] = token
     feeds.ints[NUM_SAMPLED_NOW, feed] = count + 1
     slots.ints[NUM_SAMPLED, slot] += 1
+    if slots.ints[ADJUSTED, slot]:
+        slots.by_token[slot, IN_OUTPUT, token] += 1
     if not slots.marks[slot, token] & STOP and slots.ints[NUM_SAMPLED, slot] < slots.ints[LIMIT, slot]:
         return token, position
     if slots.ints[SAMPLES_LEFT, slot] == 0:

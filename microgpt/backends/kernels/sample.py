@@ -1,9 +1,11 @@
-"""Choosing the next token of one row, as `microgpt.sampling.reference` does it: masks, temperature, top_k, top_p, draw.
+"""Choosing the next token of one row, as `microgpt.sampling.reference` does it: penalties, bias, masks, temperature,
+top_k, top_p, min_p, draw; and the log probabilities that are reported of it.
 
 Differences to the reference are of rounding alone: probabilities are summed 128 at a time, 16 lanes each, then the
 sums one after the other; always so, whatever else runs.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -32,12 +34,20 @@ DEFAULT_RNG, REFERENCE_RNG = 0, 1
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _MOST_INVERSE = 1e37  # of a temperature; more would overflow a float32
+_MOST_PENALISED = 1e30  # see microgpt.sampling.reference
 
 
-# Rows of Slots.ints: most tokens of a sample and those it has; min_tokens; top_k; the generator; how many ids are in
-# banned; samples that follow the one being made; the prompt's last token and its position.
+# Rows of Slots.ints: most tokens of a sample and those it has; min_tokens; top_k; the generator; how many of Slots.ids
+# have a mark; samples that follow the one being made; the prompt's last token and its position; whether by_token
+# counts; whether log probabilities are reported, of how many of the likeliest tokens and of how many given ones, and
+# for how many tokens of this burst they were.
 LIMIT, NUM_SAMPLED, MIN_TOKENS, TOP_K, RNG, NUM_BANNED, SAMPLES_LEFT, LAST_TOKEN, LAST_POSITION = range(9)
-TEMPERATURE, TOP_P = range(2)  # of Slots.floats
+ADJUSTED, IS_REPORTED, NUM_TOP, NUM_GIVEN, NUM_REPORTED = range(9, 14)
+NUM_INTS = 14
+TEMPERATURE, TOP_P, MIN_P, REPETITION, FREQUENCY, PRESENCE = range(6)  # of Slots.floats
+NUM_FLOATS = 6
+# Rows of Slots.by_token: whether a token is in the prompt, how often in the output, what is added to its logit.
+IN_PROMPT, IN_OUTPUT, BIAS = range(3)
 # Rows of Slots.seeds: where the default generator starts, or the reference generator is; the next sample's seed.
 START, NEXT_SEED = range(2)
 
@@ -45,15 +55,19 @@ START, NEXT_SEED = range(2)
 class Slots(NamedTuple):
     """What each slot's sequence asked for, and how far it is. Columns are slots.
 
-    ints (9, slots) int64, floats (2, slots) float64, seeds (2, slots) uint64: by the names above. marks: (slots, vocab)
-    uint8, bits for suppressed and stop ids. banned: (slots, most) int32, the ids with any mark.
+    ints (14, slots) int64, floats (6, slots) float64, seeds (2, slots) uint64: by the names above. marks: (slots,
+    vocab) uint8, bits for suppressed and stop ids. ids: (slots, most) int32, those with any mark, then those whose log
+    probability is reported. by_token: (slots, 3, vocab) float64, kept only for slots with penalties or biases. reports:
+    (slots, most) float64; of each token its log probability, the likeliest ids, theirs, and those of the given ids.
     """
 
     ints: np.ndarray
     floats: np.ndarray
     seeds: np.ndarray
     marks: np.ndarray
-    banned: np.ndarray
+    ids: np.ndarray
+    by_token: np.ndarray
+    reports: np.ndarray
 
 
 class SampleRoom(NamedTuple):
@@ -87,7 +101,7 @@ def uniform(slots, slot, position):
 
 @njit(nogil=True, cache=True, _nrt=False)
 def begin_sample(slots, slot):
-    """Start the slot's next sample: its generator and its count of tokens."""
+    """Start the slot's next sample: its generator and its counts of tokens."""
     seed = slots.seeds[NEXT_SEED, slot]
     slots.seeds[NEXT_SEED, slot] = seed + np.uint64(1)
     if slots.ints[RNG, slot] == REFERENCE_RNG:
@@ -96,6 +110,9 @@ def begin_sample(slots, slot):
         slots.seeds[START, slot] = _mix(seed + _GOLDEN)
     slots.ints[NUM_SAMPLED, slot] = 0
     slots.ints[SAMPLES_LEFT, slot] -= 1
+    if slots.ints[ADJUSTED, slot]:
+        for i in range(slots.by_token.shape[2]):
+            slots.by_token[slot, IN_OUTPUT, i] = 0
 
 
 @njit(nogil=True, cache=True, _nrt=False)
@@ -212,46 +229,49 @@ def _filtered(p, at, vocab, whole_sum, z, top_k, top_p, ids):
 
 
 @njit(nogil=True, cache=True, _nrt=False)
-def choose(z, at, vocab, stride, slots, slot, position, room):
-    """The id for the logits z[at : at + vocab], which are overwritten, or -1 where one of them is not finite.
+def _adjust(z, at, vocab, by_token, slot, repetition, frequency, presence):
+    """Apply penalties and biases to the logits z[at : at + vocab]; each is rounded once."""
+    for i in range(vocab):
+        v, count = np.float64(z[at + i]), by_token[slot, IN_OUTPUT, i]
+        if repetition != 1 and (count > 0 or by_token[slot, IN_PROMPT, i] > 0):
+            v = v / repetition if v > 0 else v * repetition
+            v = min(max(v, -_MOST_PENALISED), _MOST_PENALISED)
+        if count > 0:
+            v -= count * frequency + presence
+        z[at + i] = v + by_token[slot, BIAS, i]
 
-    position: where the token will stand.
-    """
-    most, sound = _maximum(z, at, vocab)
-    if not sound:
-        return -1
-    banned = slots.ints[NUM_BANNED, slot]
-    if banned:
-        wanted = SUPPRESSED | (STOP if slots.ints[NUM_SAMPLED, slot] < slots.ints[MIN_TOKENS, slot] else 0)
-        for b in range(banned):
-            i = slots.banned[slot, b]
-            if slots.marks[slot, i] & wanted:
-                z[at + i] = -np.inf
-        top = splat(z, -np.inf)
-        for i in range(0, vocab // LANES * LANES, LANES):
-            top = larger(top, load(z, at + i))
-        most = highest(top)
-        for i in range(at + vocab // LANES * LANES, at + vocab):
-            most = max(most, z[i])
-    temperature = slots.floats[TEMPERATURE, slot]
-    if temperature == 0:
-        i = vocab - 1
-        while z[at + i] != most:
-            i -= 1
-        return i
+
+@njit(nogil=True, cache=True, _nrt=False)
+def _drop_below(p, at, vocab, least, sums):
+    """Set p[i] < least to 0 and sums to the chunks' new ones; returns the sum of all."""
+    running = 0.0
+    for c in range((vocab + CHUNK - 1) // CHUNK):
+        chunk = 0.0
+        for i in range(at + c * CHUNK, at + min((c + 1) * CHUNK, vocab)):
+            if p[i] < least:
+                p[i] = 0
+            chunk += p[i]
+        sums[c] = chunk
+        running += chunk
+    return running
+
+
+@njit(nogil=True, cache=True, _nrt=False)
+def _pick(z, at, vocab, stride, most, temperature, top_k, top_p, min_p, draw, room):
+    """The id drawn from the logits z[at : at + vocab], the largest of which is `most`; they are overwritten."""
     for i in range(at + vocab, at + stride):
         z[i] = -np.inf
-    top_k, top_p = slots.ints[TOP_K, slot], slots.floats[TOP_P, slot]
     is_filtered = (0 < top_k < vocab) or top_p < 1
     if is_filtered:
         for i in range(vocab):
             room.copy[i] = z[at + i]
     running = _exponentials(z, at, stride, most, min(1.0 / temperature, _MOST_INVERSE), room.sums)
-    draw = uniform(slots, slot, position)
     if is_filtered:
         count = _filtered(z, at, vocab, running, room.copy, top_k, top_p, room.ids)
         running = 0.0
         for j in range(count):
+            if z[at + room.ids[j]] < min_p:
+                z[at + room.ids[j]] = 0
             running += z[at + room.ids[j]]
         goal, so_far, last = draw * running, 0.0, room.ids[0]
         for j in range(count):
@@ -262,6 +282,8 @@ def choose(z, at, vocab, stride, slots, slot, position, room):
                 if so_far > goal:
                     return i
         return last
+    if min_p > 0:
+        running = _drop_below(z, at, vocab, min_p, room.sums)
     goal, so_far = draw * running, 0.0
     chunks = (stride + CHUNK - 1) // CHUNK
     chunk, last = 0, 0
@@ -279,3 +301,72 @@ def choose(z, at, vocab, stride, slots, slot, position, room):
             if so_far > goal:
                 break
     return last
+
+
+@njit(nogil=True, cache=True, _nrt=False)
+def _report(z, at, vocab, stride, most, token, slots, slot, room):
+    """Note what is reported of a `token` sampled from the logits in room.copy, the largest of which is `most`."""
+    for i in range(vocab):
+        z[at + i] = room.copy[i]
+    for i in range(at + vocab, at + stride):
+        z[i] = -np.inf
+    temperature = slots.floats[TEMPERATURE, slot]
+    if temperature == 0:
+        temperature = 1.0
+    peak = np.float64(most)
+    whole = math.log(_exponentials(z, at, stride, most, min(1.0 / temperature, _MOST_INVERSE), room.sums))
+    top, given = slots.ints[NUM_TOP, slot], slots.ints[NUM_GIVEN, slot]
+    to = slots.ints[NUM_REPORTED, slot] * (1 + 2 * top + given)
+    slots.ints[NUM_REPORTED, slot] += 1
+    slots.reports[slot, to] = (room.copy[token] - peak) / temperature - whole
+    if top:
+        _keep_likeliest(room.copy, room.ids, top, vocab)
+    for j in range(top):
+        i = room.ids[j]
+        slots.reports[slot, to + 1 + j] = i
+        slots.reports[slot, to + 1 + top + j] = (room.copy[i] - peak) / temperature - whole
+    for j in range(given):
+        i = slots.ids[slot, slots.ints[NUM_BANNED, slot] + j]
+        slots.reports[slot, to + 1 + 2 * top + j] = (room.copy[i] - peak) / temperature - whole
+
+
+@njit(nogil=True, cache=True, _nrt=False)
+def choose(z, at, vocab, stride, slots, slot, position, room):
+    """The id for the logits z[at : at + vocab], which are overwritten, or -1 where one of them is not finite.
+
+    position: where the token will stand. Adds to slots.reports where that was asked for.
+    """
+    most, sound = _maximum(z, at, vocab)
+    if not sound:
+        return -1
+    adjusted, banned = slots.ints[ADJUSTED, slot], slots.ints[NUM_BANNED, slot]
+    if adjusted:
+        _adjust(
+            z, at, vocab, slots.by_token, slot,
+            slots.floats[REPETITION, slot], slots.floats[FREQUENCY, slot], slots.floats[PRESENCE, slot],
+        )  # fmt: skip
+    if banned:
+        wanted = SUPPRESSED | (STOP if slots.ints[NUM_SAMPLED, slot] < slots.ints[MIN_TOKENS, slot] else 0)
+        for b in range(banned):
+            i = slots.ids[slot, b]
+            if slots.marks[slot, i] & wanted:
+                z[at + i] = -np.inf
+    if banned or adjusted:
+        most, _ = _maximum(z, at, vocab)
+    reported = slots.ints[IS_REPORTED, slot]
+    if reported:
+        for i in range(vocab):
+            room.copy[i] = z[at + i]
+    temperature = slots.floats[TEMPERATURE, slot]
+    if temperature == 0:
+        token = vocab - 1
+        while z[at + token] != most:
+            token -= 1
+    else:
+        token = _pick(
+            z, at, vocab, stride, most, temperature, slots.ints[TOP_K, slot], slots.floats[TOP_P, slot],
+            slots.floats[MIN_P, slot], uniform(slots, slot, position), room,
+        )  # fmt: skip
+    if reported:
+        _report(z, at, vocab, stride, most, token, slots, slot, room)
+    return token
