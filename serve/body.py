@@ -15,7 +15,9 @@ from pydantic import BaseModel, ValidationError
 
 from serve.errors import HttpError, rust_debug, shown
 
-LATE_KEY = "microgpt.late"  # in the scope: the seconds within which the server wanted the body, which have passed
+# In the scope, where our HTTP protocol made it.
+LATE_KEY = "microgpt.late"  # the seconds within which the server wanted the body, which have passed
+WATCH_KEY = "microgpt.watch"  # takes a function to call when the client leaves, at once if it has, or None for none
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -29,7 +31,10 @@ class ClientDisconnected(Exception):
 
 def check_media_type(headers: Headers) -> None:
     """Raise 415 unless content-type is application/json or application/*+json."""
-    value = _header(headers, b"content-type").decode("latin-1")
+    declared = _header(headers, b"content-type")
+    if declared == b"application/json":
+        return
+    value = declared.decode("latin-1")
     media_type = value.partition(";")[0].strip().lower()
     if media_type == "application/json" or re.fullmatch(r"application/[\w.-]+\+json", media_type):
         return
@@ -169,4 +174,7 @@ def _too_large(max_bytes: int) -> NoReturn:
 
 
 def _header(headers: Headers, name: bytes) -> bytes:
-    return next((value for key, value in headers if key == name), b"")
+    for key, value in headers:
+        if key == name:
+            return value
+    return b""
