@@ -159,7 +159,8 @@ async def _break_down(request: Request, error: Exception) -> Response:
 class _Shortcut:
     """Hands a request whose (method, path) is among `endpoints` to its endpoint, every other one to `app`.
 
-    FastAPI's layers and its router have nothing to add for an endpoint that answers for its own errors, and take N us.
+    FastAPI's seven layers and its router cost CPU and have nothing to add for an endpoint that answers for its own
+    errors.
     """
 
     def __init__(self, app: App, endpoints: Mapping[tuple[str, str], App]):

@@ -118,7 +118,7 @@ def parse_json(body: bytes) -> Any:
 def _parse_flat(body: bytes) -> dict[str, Any] | None:
     """The value of a JSON text, if that is clearly an object of finite numbers, booleans and nulls.
 
-    As many requests are: N us instead of N. pydantic's parser alone would take a name twice and infinite numbers.
+    As many requests are. pydantic's parser is the faster one, but takes a name twice and infinite numbers.
     """
     try:
         value = from_json(body, allow_inf_nan=False)

@@ -182,8 +182,8 @@ class _Answer:
 class _Deadlines:
     """Ends attempts that take longer than limit_s.
 
-    One timer for all of them: as they have the same limit, the oldest is due first. A timer for each, as in
-    asyncio.timeout, takes N us of a request.
+    One timer for all of them: as they have the same limit, the oldest is due first. asyncio.timeout would start and
+    cancel one for each request.
     """
 
     def __init__(self, limit_s: float):
@@ -235,7 +235,7 @@ class _Attempt:
     def watch(self, scope: Scope, receive: Receive) -> None:
         """End when the client leaves. The body must have been read."""
         self.has_body = True
-        if (watch := scope.get(WATCH_KEY)) is not None:  # a task takes N us
+        if (watch := scope.get(WATCH_KEY)) is not None:  # cheaper than a task
             watch(self._leave)
             self._unwatch = partial(watch, None)
         else:

@@ -31,8 +31,7 @@ class EngineThread:
         self._on_ready, self._on_events, self._on_fault = on_ready, on_events, on_fault
         self._engine: Engine | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
-        # A request to add, an id to cancel, or None to stop. A Condition would do, but its waits are written in Python:
-        # N us more of CPU for each time that the thread sleeps.
+        # A request to add, an id to cancel, or None to stop. Waits in C, where a Condition's are written in Python.
         self._commands: SimpleQueue[GenerationRequest | str | None] = SimpleQueue()
         self._lock = threading.Lock()  # guards everything below
         self._live: dict[str, set[int]] = {}  # samples that have not ended, by request

@@ -65,9 +65,7 @@ async def listening(app: Any, protocol: type[HttpToolsProtocol] = HttpProtocol):
     state = ServerState()
     sweeper = Sweeper(state.connections, RECEIVE_S, KEEP_ALIVE_S)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(
-        lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1"
-    )
+    server = await loop.create_server(lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1")
     if protocol is HttpProtocol:
         sweeper.start()
 
@@ -285,7 +283,9 @@ def test_answers_are_those_of_uvicorn(version: bytes, method: bytes, status: int
     assert seen[0] == {**seen[1], WATCH_KEY: None}
 
 
-@pytest.mark.parametrize("header", [(b"x-a", b"b\r\nx-c: d"), (b"x-a", b"b\nx-c: d"), (b"x-a\r\n", b"b"), (b"x", b"\r")])
+@pytest.mark.parametrize(
+    "header", [(b"x-a", b"b\r\nx-c: d"), (b"x-a", b"b\nx-c: d"), (b"x-a\r\n", b"b"), (b"x", b"\r")]
+)
 def test_header_with_a_line_break_is_never_sent(header: tuple[bytes, bytes]):
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [header]})
