@@ -86,7 +86,8 @@ class HttpProtocol(HttpToolsProtocol):
         """Start the task of a request. As uvicorn's on_headers_complete, without what is not used here."""
         url, version = httptools.parse_url(self.url), parser.get_http_version()
         path = url.path.decode("ascii")
-        self.scope |= {
+        scope = cast(dict[str, Any], self.scope)
+        scope |= {
             "method": parser.get_method().decode("ascii"),
             "http_version": version,
             "path": unquote(path) if "%" in path else path,
@@ -115,7 +116,7 @@ class HttpProtocol(HttpToolsProtocol):
         assert task is not None
         self.tasks.add(task)
         try:
-            await cycle.run_asgi(self.app)
+            await cycle.run_asgi(cast(Any, self.app))
         finally:
             self.tasks.discard(task)
 
