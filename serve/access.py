@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from serve.errors import error_body
@@ -164,7 +165,12 @@ async def send_json(send: Send, status: int, body: bytes, headers: MutableMappin
 
 def encode_headers(headers: MutableMapping[str, str]) -> list[tuple[bytes, bytes]]:
     """Headers as ASGI wants them."""
-    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    return [_encode_header(name, value) for name, value in headers.items()]
+
+
+@lru_cache(256)  # most are the same in all answers
+def _encode_header(name: str, value: str) -> tuple[bytes, bytes]:
+    return name.lower().encode("latin-1"), value.encode("latin-1")
 
 
 def _request_id(scope: Scope) -> str:

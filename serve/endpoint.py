@@ -2,12 +2,15 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
+from functools import partial
 from types import TracebackType
+from typing import Any
 
 from microgpt import MicrogptError
 from serve import sse
 from serve.access import SCOPE_KEY, Access, Receive, Scope, Send, encode_headers, send_json
-from serve.body import ClientDisconnected, check_media_type, read_body
+from serve.body import WATCH_KEY, ClientDisconnected, check_media_type, read_body
 from serve.dialects import Dialect, Route, Work
 from serve.errors import HttpError, as_http_error
 from serve.limits import RateLimiter
@@ -42,7 +45,7 @@ class Endpoint:
         self._service = service
         self._limiter = limiter
         self._max_body_bytes = max_body_bytes
-        self._request_timeout_s = request_timeout_s
+        self._deadlines = _Deadlines(request_timeout_s)
         self._log_prompts = log_prompts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,7 +59,7 @@ class Endpoint:
                 await self._discard_body(scope, receive)
             await answer.fail(error)
             return
-        with self._service.accepted():
+        with self._service.accepted:
             try:
                 await self._serve(scope, receive, answer, access)
             except ClientDisconnected:
@@ -78,30 +81,28 @@ class Endpoint:
         if not decision.allowed:
             raise HttpError(429, decision.message)
         check_media_type(scope["headers"])
-        what = "receiving the body"
+        attempt = _Attempt(self._deadlines)
         try:
-            async with asyncio.timeout(self._request_timeout_s):
+            with attempt:
                 body = await read_body(scope, receive, self._max_body_bytes, self._service.body_room)
-                what = "the request"
-                async with _UntilDisconnect(receive):
-                    work = await self._service.prepare(self._route.prepare, body)
-                    access.prompt_tokens = sum(len(each.prompt_ids) * each.num_samples for each in work.requests)
-                    if self._log_prompts:
-                        num_samples = sum(each.num_samples for each in work.requests)
-                        access.prompts, access.replies = self._prompts(work), [""] * num_samples
-                    with self._service.start(work.requests) as generation:
-                        try:
-                            await self._answer(work, generation, answer, access.replies)
-                        finally:
-                            access.num_tokens = generation.num_tokens
-                            access.first_token_at = generation.first_token_at
+                attempt.watch(scope, receive)
+                work = await self._service.prepare(self._route.prepare, body)
+                access.prompt_tokens = sum([len(each.prompt_ids) * each.num_samples for each in work.requests])
+                if self._log_prompts:
+                    num_samples = sum(each.num_samples for each in work.requests)
+                    access.prompts, access.replies = self._prompts(work), [""] * num_samples
+                with self._service.start(work.requests) as generation:
+                    try:
+                        await self._answer(work, generation, answer, access.replies)
+                    finally:
+                        access.num_tokens = generation.num_tokens
+                        access.first_token_at = generation.first_token_at
         except TimeoutError:
-            status = 504 if what == "the request" else 408
-            access.note = "timeout"
-            access.cancelled = "timeout" if status == 504 else ""
-            headers = {} if what == "the request" else {"Connection": "close"}  # the rest of the body may still come
-            reason = f"{what} took longer than {self._request_timeout_s:g} s"
-            raise HttpError(status, reason, headers) from None
+            access.note, limit = "timeout", f"{self._deadlines.limit_s:g} s"
+            if not attempt.has_body:  # the rest of it may still come
+                raise HttpError(408, f"receiving the body took longer than {limit}", {"Connection": "close"}) from None
+            access.cancelled = "timeout"
+            raise HttpError(504, f"the request took longer than {limit}") from None
 
     async def _answer(
         self, work: Work, generation: Generation, answer: "_Answer", replies: list[str] | None = None
@@ -178,34 +179,89 @@ class _Answer:
         return {"Connection": "close"} if self._service.draining else {}
 
 
-class _UntilDisconnect:
-    """Cancels the task inside the `async with` when the client leaves, and raises ClientDisconnected in its place.
+class _Deadlines:
+    """Ends attempts that take longer than limit_s.
 
-    As asyncio.timeout does it, with http.disconnect in place of the clock. The body must have been read.
+    One timer for all of them: as they have the same limit, the oldest is due first. asyncio.timeout would start and
+    cancel one for each request.
     """
 
-    def __init__(self, receive: Receive):
-        self._receive = receive
-        self._gone = False
+    def __init__(self, limit_s: float):
+        self.limit_s = limit_s
+        self._due: dict[_Attempt, float] = {}  # when, on the loop's clock; the oldest first
+        self._timer: asyncio.TimerHandle | None = None
 
-    async def __aenter__(self) -> None:
+    def add(self, attempt: "_Attempt") -> None:
+        loop = asyncio.get_running_loop()
+        self._due[attempt] = loop.time() + self.limit_s
+        if self._timer is None:
+            self._timer = loop.call_later(self.limit_s, self._look)
+
+    def remove(self, attempt: "_Attempt") -> None:
+        self._due.pop(attempt, None)
+
+    def _look(self) -> None:
+        self._timer = None
+        loop = asyncio.get_running_loop()
+        while self._due:
+            attempt, due = next(iter(self._due.items()))
+            if due > loop.time():
+                self._timer = loop.call_at(due, self._look)
+                return
+            del self._due[attempt]
+            attempt.end(TimeoutError)
+
+
+class _Attempt:
+    """Cancels the task inside the `with` when its time is up, raising TimeoutError in its place, or ClientDisconnected
+    when the client leaves. As asyncio.timeout does it.
+    """
+
+    __slots__ = ("_cancelling", "_deadlines", "_reason", "_task", "_unwatch", "has_body")
+
+    def __init__(self, deadlines: _Deadlines):
+        self.has_body = False  # the client is watched from then on
+        self._deadlines = deadlines
+        self._reason: type[Exception] | None = None
+        self._unwatch: Callable[[], Any] | None = None
+
+    def __enter__(self) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._task = task
         self._cancelling = task.cancelling()
-        self._watcher = asyncio.get_running_loop().create_task(self._watch())
+        self._deadlines.add(self)
 
-    async def _watch(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
+    def watch(self, scope: Scope, receive: Receive) -> None:
+        """End when the client leaves. The body must have been read."""
+        self.has_body = True
+        if (watch := scope.get(WATCH_KEY)) is not None:  # cheaper than a task
+            watch(self._leave)
+            self._unwatch = partial(watch, None)
+        else:
+            self._unwatch = asyncio.get_running_loop().create_task(self._wait(receive)).cancel
+
+    async def _wait(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
             pass
-        self._gone = True
-        self._task.cancel()
+        self._leave()
 
-    async def __aexit__(
+    def _leave(self) -> None:
+        self.end(ClientDisconnected)
+
+    def end(self, reason: type[Exception]) -> None:
+        """Cancel the task; `reason` is raised instead, unless there is one already."""
+        if self._reason is None:
+            self._reason = reason
+            self._task.cancel()
+
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._watcher.cancel()
-        if not self._gone:
+        self._deadlines.remove(self)
+        if self._unwatch is not None:
+            self._unwatch()
+        if self._reason is None:
             return
         if self._task.uncancel() <= self._cancelling and kind in (None, asyncio.CancelledError):
-            raise ClientDisconnected from error
+            raise self._reason from error

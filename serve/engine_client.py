@@ -196,9 +196,9 @@ class EngineClient:
         """All of `requests` accepted. Raises InvalidRequest, Overloaded or EngineFault; then none is."""
         if self.state is EngineState.FAILED:
             raise EngineFault("the engine has failed")
-        self._thread.submit(requests)
-        # No event can come before this: they are delivered by the loop, which is here now.
         generation = Generation(self, requests)
+        self._thread.submit(requests)  # late: the engine wakes here, and waits for the interpreter's lock until we wait
+        # No event can come before this: they are delivered by the loop, which is here now.
         for request in requests:
             self._generations[request.id] = generation
         return generation

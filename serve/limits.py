@@ -20,7 +20,6 @@ import struct
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, ClassVar, NamedTuple, TypeVar, cast
@@ -355,8 +354,7 @@ class TrustedProxies:
         return client
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """Whether a request may go on, and what to tell its sender. `message` is empty when allowed."""
 
     allowed: bool

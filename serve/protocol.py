@@ -7,15 +7,16 @@ comes too slowly is the exception: its request runs already, is told so (`serve.
 import asyncio
 import math
 import select
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from http import HTTPStatus
 from typing import Any, cast
+from urllib.parse import unquote
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from serve.access import AccessLayer, new_request_id
-from serve.body import LATE_KEY
+from serve.body import LATE_KEY, WATCH_KEY
 from serve.errors import error_body
 
 MAX_HEAD_BYTES = 64 * 1024  # request line and headers; a head is kept in memory before any other limit applies
@@ -40,6 +41,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._deaf = False
         self._closing = False  # the sweeper has seen it closing
         self._age = 0  # sweeps since a request or an idle time began
+        self._on_leave: Callable[[], None] | None = None
         self._upgrade_offered = False
         self._refusal = (400, "malformed HTTP request")
 
@@ -78,7 +80,59 @@ class HttpProtocol(HttpToolsProtocol):
         if parser.should_upgrade() and parser.get_method() != b"CONNECT":
             self._upgrade_offered = True  # the parser ends the message here, body or not
             return
-        super().on_headers_complete()
+        self._begin(parser)
+
+    def _begin(self, parser: httptools.HttpRequestParser) -> None:
+        """Start the task of a request. As uvicorn's on_headers_complete, without what is not used here."""
+        url, version = httptools.parse_url(self.url), parser.get_http_version()
+        path = url.path.decode("ascii")
+        scope = cast(dict[str, Any], self.scope)
+        scope |= {
+            "method": parser.get_method().decode("ascii"),
+            "http_version": version,
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": url.path,
+            "query_string": url.query or b"",
+            WATCH_KEY: self._watch,
+        }
+        self.cycle = _Cycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        self.loop.create_task(self._run(self.cycle))
+
+    async def _run(self, cycle: RequestResponseCycle) -> None:
+        """A task that does its own accounting: add_done_callback would take a round of the event loop more."""
+        task = asyncio.current_task()
+        assert task is not None
+        self.tasks.add(task)
+        try:
+            await cycle.run_asgi(cast(Any, self.app))
+        finally:
+            self.tasks.discard(task)
+
+    def _watch(self, on_leave: Callable[[], None] | None) -> None:
+        """What WATCH_KEY promises."""
+        self._on_leave = on_leave
+        if on_leave is not None and self.cycle.disconnected:
+            on_leave()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.scope is not None:
+            # Else connection and scope keep each other until garbage is collected.
+            cast(dict[str, Any], self.scope).pop(WATCH_KEY, None)
+        if self._on_leave is not None:
+            self._on_leave()
 
     def on_message_complete(self) -> None:
         """As uvicorn's, but for offers to upgrade."""
@@ -152,6 +206,46 @@ class HttpProtocol(HttpToolsProtocol):
         ]
         self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
         self.transport.close()
+
+
+class _Cycle(RequestResponseCycle):
+    """uvicorn's, but for heads: they leave with the first piece of a body, as each write is a system call of 10 us or
+    more, and are checked as a whole for line breaks, where uvicorn searches each name and value.
+    """
+
+    _head = b""  # not yet sent
+
+    async def send(self, message: Any) -> None:
+        if self._head and message["type"] == "http.response.body":
+            head, self._head = self._head, b""
+            if self.chunked_encoding or self.scope["method"] == "HEAD":
+                self.transport.write(head)
+            else:
+                self.expected_content_length += len(head)
+                message = {**message, "body": head + message.get("body", b"")}
+        if self.response_started or self.disconnected or self.flow.write_paused:
+            await super().send(message)
+            return
+        self.response_started = True
+        self.waiting_for_100_continue = False
+        status, headers = message["status"], [*self.default_headers, *message["headers"]]
+        head = b"".join([b"%b: %b\r\n" % header for header in headers])
+        if head.count(b"\r") != len(headers) or head.count(b"\n") != len(headers):
+            raise RuntimeError("a header has a line break in it")
+        is_closing, has_body = False, self.scope["method"] != "HEAD" and status not in (204, 304)
+        for name, value in headers:
+            if name == b"content-length":
+                self.chunked_encoding, self.expected_content_length = False, int(value)
+            elif name == b"connection":
+                is_closing = value.lower() == b"close"
+        if is_closing:
+            self.keep_alive = False
+        elif not self.keep_alive:
+            head += b"connection: close\r\n"
+        if self.chunked_encoding is None and has_body:
+            self.chunked_encoding = True
+            head += b"transfer-encoding: chunked\r\n"
+        self._head = STATUS_LINE[status] + head + b"\r\n"
 
 
 class Sweeper:

@@ -4,9 +4,8 @@ import asyncio
 import gc
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from microgpt import Checkpoint, GenerationRequest, Overloaded
@@ -25,6 +24,24 @@ MAX_PREPARING = 32  # large bodies that wait for the one thread that prepares th
 MAX_BODIES_BYTES = 64 * 2**20
 
 
+class _Accepted:
+    """A context that counts the requests in it: those in work until they are answered. idle: there are none."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self.idle = asyncio.Event()
+        self.idle.set()
+
+    def __enter__(self) -> None:
+        self._count += 1
+        self.idle.clear()
+
+    def __exit__(self, *error: object) -> None:
+        self._count -= 1
+        if not self._count:
+            self.idle.set()
+
+
 class Service:
     """One model behind one engine."""
 
@@ -37,9 +54,7 @@ class Service:
         self.body_room = BodyRoom(max_bodies_bytes)
         self._numbers = itertools.count()
         self._started_at = time.monotonic()
-        self._accepted = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self.accepted = _Accepted()
         self._preparer = ThreadPoolExecutor(1, "prepare")
         self._preparing: set[Future[Any]] = set()
 
@@ -63,6 +78,8 @@ class Service:
 
     def check_accepting(self) -> None:
         """Raise 503 unless new work is accepted."""
+        if self.client.state is EngineState.READY and not self.draining:
+            return
         match self.status:
             case "loading":
                 raise HttpError(503, "model is loading", {"Retry-After": "2"})
@@ -71,21 +88,9 @@ class Service:
             case "failed":
                 raise HttpError(503, "the engine has failed")
 
-    @contextmanager
-    def accepted(self) -> Iterator[None]:
-        """Counts a request as in work until it is answered, for `idle`."""
-        self._accepted += 1
-        self._idle.clear()
-        try:
-            yield
-        finally:
-            self._accepted -= 1
-            if not self._accepted:
-                self._idle.set()
-
     async def idle(self) -> None:
         """Returns when no accepted request is unanswered."""
-        await self._idle.wait()
+        await self.accepted.idle.wait()
 
     async def prepare(self, prepare: Callable[["Service", bytes], T], body: bytes) -> T:
         """`prepare(self, body)`: what a dialect makes of a body, large ones off the event loop.

@@ -1,8 +1,8 @@
 """EngineThread: one thread that owns an Engine, with a command queue into it and callbacks out of it."""
 
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from queue import SimpleQueue
 
 from microgpt.engine.engine import Engine
 from microgpt.errors import EngineFault, InvalidRequest, MicrogptError, Overloaded
@@ -31,8 +31,9 @@ class EngineThread:
         self._on_ready, self._on_events, self._on_fault = on_ready, on_events, on_fault
         self._engine: Engine | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
-        self._wake = threading.Condition()  # guards everything below
-        self._commands: deque[GenerationRequest | str] = deque()  # a request to add, or an id to cancel
+        # A request to add, an id to cancel, or None to stop. Waits in C, where a Condition's are written in Python.
+        self._commands: SimpleQueue[GenerationRequest | str | None] = SimpleQueue()
+        self._lock = threading.Lock()  # guards everything below
         self._live: dict[str, set[int]] = {}  # samples that have not ended, by request
         self._num_live = 0  # of them all
         self._refusal: str | None = "the engine is still loading"
@@ -57,7 +58,7 @@ class EngineThread:
         Raises InvalidRequest, Overloaded when the queue has no room for all of them, EngineFault when there is no
         engine to take them.
         """
-        with self._wake:
+        with self._lock:
             if self._refusal is not None or self._engine is None:
                 raise EngineFault(self._refusal or "the engine is still loading")
             added = {request.id: set(range(request.num_samples)) for request in requests}
@@ -70,28 +71,29 @@ class EngineThread:
                 raise Overloaded(f"queue is full: {self._num_live} of {self._max_queue} sequences are in work")
             self._live |= added
             self._num_live += num_added
-            self._commands.extend(requests)
-            self._wake.notify()
+        for request in requests:
+            self._commands.put(request)
 
     def cancel(self, request_ids: Iterable[str]) -> None:
         """End requests within a step; each still gets its terminal event. Unknown or finished ids are ignored."""
-        with self._wake:
-            self._commands.extend(request_id for request_id in request_ids if request_id in self._live)
-            self._wake.notify()
+        with self._lock:
+            live = [request_id for request_id in request_ids if request_id in self._live]
+        for request_id in live:
+            self._commands.put(request_id)
 
     def stop(self) -> None:
         """End the thread after the step it is in; requests that still live fail. Returns when it has ended."""
-        with self._wake:
+        with self._lock:
             self._stopping = True
             self._refusal = "the server is shutting down"
-            self._wake.notify()
+        self._commands.put(None)
         if self._thread.ident is not None:
             self._thread.join()
 
     def _run(self) -> None:
         try:
             engine = self._build()
-            with self._wake:
+            with self._lock:
                 self._engine = engine
                 if not self._stopping:
                     self._refusal = None
@@ -106,13 +108,10 @@ class EngineThread:
 
     def _take_commands(self, engine: Engine) -> bool:
         """Wait for work, pass all commands on to the engine; False when it is time to stop."""
-        with self._wake:
-            while not (self._commands or self._stopping or engine.has_work):
-                self._wake.wait()
-            if self._stopping:
+        while self._commands.qsize() or not engine.has_work:
+            command = self._commands.get()
+            if command is None:
                 return False
-            commands, self._commands = self._commands, deque()
-        for command in commands:
             if isinstance(command, str):
                 engine.cancel(command)
             else:
@@ -122,7 +121,7 @@ class EngineThread:
     def _publish(self, events: list[Event]) -> None:
         ended = [event for event in events if not isinstance(event, TokenEvent)]
         if ended:
-            with self._wake:
+            with self._lock:
                 self._num_live -= len(ended)
                 for event in ended:
                     samples = self._live[event.request_id]
@@ -133,9 +132,8 @@ class EngineThread:
 
     def _fail_all(self, error: MicrogptError) -> None:
         """Give every live sample its terminal event, and refuse new ones from now on."""
-        with self._wake:
+        with self._lock:
             self._refusal = self._refusal or str(error)
             live, self._live, self._num_live = self._live, {}, 0
-            self._commands.clear()
         if live:
             self._on_events([Failed(request_id, error, i) for request_id, samples in live.items() for i in samples])

@@ -409,6 +409,36 @@ def test_body_that_does_not_come_is_a_408(tiny_checkpoint: Checkpoint):
     run(tiny_checkpoint, scenario, REQUEST_TIMEOUT_S="0.05")
 
 
+def test_each_request_has_its_own_time(tiny_checkpoint: Checkpoint):
+    """Though one timer serves them all: some end early, some late, and none before its time."""
+
+    async def scenario(service: Served, engine: ScriptedEngine) -> None:
+        now = asyncio.get_running_loop().time
+
+        async def late() -> float:
+            started_at = now()
+            assert (await service.ask(GENERATE, {})).status == 504
+            return now() - started_at
+
+        engine.hold.clear()
+        waiting = []
+        for i in range(8):
+            waiting.append(asyncio.create_task(late()))
+            gone = service.send(GENERATE, {})
+            await asyncio.sleep(0.03)
+            if i % 2:
+                gone.disconnect()
+        for duration_s in await asyncio.gather(*waiting):
+            assert 0.19 < duration_s < 2
+        await asyncio.sleep(0.3)
+        engine.hold.set()
+        assert (await service.ask(GENERATE, {"max_tokens": 3})).status == 200  # a while after the timer has run out
+        engine.hold.clear()
+        assert await late() > 0.19
+
+    run(tiny_checkpoint, scenario, REQUEST_TIMEOUT_S="0.2", MAX_QUEUE="100")
+
+
 def test_full_queue_answers_503_at_once(tiny_checkpoint: Checkpoint):
     async def scenario(service: Served, engine: ScriptedEngine) -> None:
         engine.hold.clear()

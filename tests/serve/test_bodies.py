@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -308,6 +309,29 @@ _JSON_VALUES = st.recursive(
 def test_parse_json_agrees_with_the_standard_library(value: Any, ascii_only: bool):
     text = json.dumps(value, ensure_ascii=ascii_only)
     assert parse_json(text.encode()) == json.loads(text)
+
+
+_NAMES = st.sampled_from(['"a"', '"\\u0061"', '"b"', '""', '"\\""', '"[c"', '"{"', '"x" '])
+_SCALARS = st.sampled_from(
+    ["1", "-0", "0.1", "-1e5", "1e999", "-1E999", "9" * 400 + ".5", "9" * 30, "true", "null", "{}", "[]", '""', "NaN",
+     '{"a": 1}', "[1e999]", "-Infinity", "01", "1.", '{"": {}}']
+)  # fmt: skip
+
+
+@given(st.lists(st.tuples(_NAMES, _SCALARS), max_size=4), st.sampled_from(["", " ", ","]), st.booleans())
+@settings(max_examples=1000)
+def test_short_bodies_are_read_as_long_ones(members: list[tuple[str, str]], behind: str, is_closed: bool):
+    text = "{" + ",".join(f"{name}:{value}" for name, value in members) + behind + "}" * is_closed
+
+    def outcome(body: bytes) -> Any:
+        try:
+            return repr(parse_json(body))
+        except HttpError as error:
+            return error.status, error.message
+
+    short = outcome(text.encode())
+    with mock.patch("serve.body._MAX_SHORT", -1):
+        assert short == outcome(text.encode())
 
 
 @given(st.binary(max_size=60) | st.text(alphabet='{}[]",:\\u0123dDeE+-. truefalsnNaI', max_size=60).map(str.encode))

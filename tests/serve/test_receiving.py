@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 import serve.protocol
 from serve.access import send_json
-from serve.body import BodyRoom, ClientDisconnected, read_body
+from serve.body import WATCH_KEY, BodyRoom, ClientDisconnected, read_body
 from serve.errors import HttpError, error_body
 from serve.protocol import HttpProtocol, Sweeper
 
@@ -57,17 +58,16 @@ Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWrite
 
 
 @asynccontextmanager
-async def listening(app: Any):
+async def listening(app: Any, protocol: type[HttpToolsProtocol] = HttpProtocol):
     """How to connect to a server of `app`, and its open connections."""
-    config = uvicorn.Config(app, http=HttpProtocol, ws="none", lifespan="off", log_config=None, access_log=False)
+    config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False)
     config.load()
     state = ServerState()
     sweeper = Sweeper(state.connections, RECEIVE_S, KEEP_ALIVE_S)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(
-        lambda: HttpProtocol(config=config, server_state=state, app_state={}), "127.0.0.1"
-    )
-    sweeper.start()
+    server = await loop.create_server(lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1")
+    if protocol is HttpProtocol:
+        sweeper.start()
 
     async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection(*server.sockets[0].getsockname())
@@ -244,5 +244,81 @@ def test_time_in_which_the_server_itself_stood_still_is_not_held_against_clients
             await asyncio.sleep(0)
             writer.write(b"67890")
             assert (await reader.readuntil(b"\r\n\r\n10")).startswith(b"HTTP/1.1 200")
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+@pytest.mark.parametrize("method", [b"GET", b"HEAD", b"POST"])
+@pytest.mark.parametrize("status", [200, 204, 304, 418, 503])
+@pytest.mark.parametrize("more", [b"", b"connection: close\r\n", b"connection: keep-alive\r\n"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [(b"content-length", b"4"), (b"x-a", b"b")],
+        [(b"connection", b"close"), (b"content-length", b"4")],
+        [(b"connection", b"Close")],
+    ],
+)
+def test_answers_are_those_of_uvicorn(version: bytes, method: bytes, status: int, more: bytes, headers: Any):
+    body = b"" if status in (204, 304) else b"done"
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append({**scope, WATCH_KEY: None, "client": None, "server": None})
+        lines = [(name, b"%d" % len(body) if name == b"content-length" else value) for name, value in headers]
+        await send({"type": "http.response.start", "status": status, "headers": lines})
+        await send({"type": "http.response.body", "body": body[:1], "more_body": True})
+        await send({"type": "http.response.body", "body": body[1:]})
+
+    async def answer(protocol: type[HttpToolsProtocol]) -> bytes:
+        async with listening(app, protocol) as (connect, _):
+            reader, writer = await connect()
+            writer.write(b"%b /a%%20b?c=d HTTP/%b\r\nhost: localhost\r\n%b\r\n" % (method, version, more))
+            writer.write_eof()
+            return await reader.read()
+
+    seen: list[Any] = []
+    assert asyncio.run(answer(HttpProtocol)) == asyncio.run(answer(HttpToolsProtocol))
+    assert seen[0] == {**seen[1], WATCH_KEY: None}
+
+
+@pytest.mark.parametrize(
+    "header", [(b"x-a", b"b\r\nx-c: d"), (b"x-a", b"b\nx-c: d"), (b"x-a\r\n", b"b"), (b"x", b"\r")]
+)
+def test_header_with_a_line_break_is_never_sent(header: tuple[bytes, bytes]):
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [header]})
+
+    async def scenario() -> None:
+        async with listening(app) as (connect, _):
+            reader, writer = await connect()
+            writer.write(GET)
+            assert await reader.read() == b""
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_leaving_client_is_told_of_at_once_or_as_soon_as_somebody_asks(late: bool):
+    left = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        watch = scope[WATCH_KEY]
+        if late:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        watch(left.set)
+        await left.wait()
+
+    async def scenario() -> None:
+        async with listening(app) as (connect, connections):
+            _, writer = await connect()
+            writer.write(GET)
+            while not connections:
+                await asyncio.sleep(0.01)
+            assert not left.is_set()
+            writer.close()
+            await asyncio.wait_for(left.wait(), 5)
 
     asyncio.run(scenario())
