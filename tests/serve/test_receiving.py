@@ -120,7 +120,7 @@ def test_dribbling_does_not_extend_the_time(request_: bytes):
 
             async def dribble() -> None:
                 for byte in request_[len(request_) // 2 :] + HALF_A_BODY * 100:
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(0.1)
                     writer.write(bytes([byte]))
 
             dribbling = asyncio.create_task(dribble())
