@@ -112,9 +112,13 @@ class Engine:
             raise InvalidRequest("no token is left to sample: all are suppressed or stop tokens")
         compile_stops(params.stop, params.stop_regex)
 
-    def add(self, request: GenerationRequest) -> None:
-        """Take a request. Raises InvalidRequest if it can never run or its id is live; then nothing has changed."""
-        self.check(request)
+    def add(self, request: GenerationRequest, is_checked: bool = False) -> None:
+        """Take a request. Raises InvalidRequest if it can never run or its id is live; then nothing has changed.
+
+        is_checked: whether `check` has passed it already.
+        """
+        if not is_checked:
+            self.check(request)
         if request.id in self._live:
             raise InvalidRequest(f"id must be unique among live requests, got {request.id!r} again")
         num_prompt = len(request.prompt_ids)

@@ -115,7 +115,7 @@ class EngineThread:
             if isinstance(command, str):
                 engine.cancel(command)
             else:
-                engine.add(command)
+                engine.add(command, is_checked=True)  # by submit
         return True
 
     def _publish(self, events: list[Event]) -> None:

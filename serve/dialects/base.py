@@ -15,7 +15,7 @@ class Renderer(Protocol):
     """Makes one answer out of the progress of its sequences. Buffered and streamed answers take the same pushes."""
 
     def push(self, progress: Progress) -> bytes:
-        """Take progress in; the stream events it is worth, possibly none."""
+        """Take progress in; the stream events it is worth, possibly none, and none for a buffered answer."""
         ...
 
     def end_stream(self) -> bytes:

@@ -132,7 +132,7 @@ def prepare_generate(service: Service, body: bytes) -> Work:
         **_knobs(service, asked),
     )
     request = GenerationRequest(service.new_id(), (tokenizer.bos,), params, special_text, num_samples)
-    return Work([request], GenerateRenderer(num_samples), asked.stream)
+    return Work([request], GenerateRenderer(num_samples, asked.stream), asked.stream)
 
 
 def prepare_chat(service: Service, body: bytes) -> Work:
@@ -155,7 +155,7 @@ def prepare_chat(service: Service, body: bytes) -> Work:
         **_knobs(service, asked),
     )
     request = GenerationRequest(service.new_id(), prompt.ids, params)
-    return Work([request], ChatRenderer(prompt.tokens_dropped), asked.stream)
+    return Work([request], ChatRenderer(prompt.tokens_dropped, asked.stream), asked.stream)
 
 
 class _Text:
@@ -181,12 +181,15 @@ class _Text:
 class GenerateRenderer:
     """Samples side by side."""
 
-    def __init__(self, num_samples: int):
+    def __init__(self, num_samples: int, stream: bool):
         self._samples = [_Text() for _ in range(num_samples)]
+        self._stream = stream
 
     def push(self, progress: Progress) -> bytes:
         delta = self._samples[progress.index].push(progress)
-        return sse.event(to_json({"index": progress.index, "delta": delta})) if delta else b""
+        if not delta or not self._stream:
+            return b""
+        return sse.event(to_json({"index": progress.index, "delta": delta}))
 
     def end_stream(self) -> bytes:
         answer = {
@@ -206,13 +209,14 @@ class GenerateRenderer:
 class ChatRenderer:
     """One reply."""
 
-    def __init__(self, tokens_dropped: int):
+    def __init__(self, tokens_dropped: int, stream: bool):
         self._tokens_dropped = tokens_dropped
+        self._stream = stream
         self._reply = _Text()
 
     def push(self, progress: Progress) -> bytes:
         delta = self._reply.push(progress)
-        return sse.event(to_json({"delta": delta})) if delta else b""
+        return sse.event(to_json({"delta": delta})) if delta and self._stream else b""
 
     def end_stream(self) -> bytes:
         usage = self._reply.usage

@@ -165,3 +165,10 @@ async def served(
         yield running
     finally:
         await running.client.stop()
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Returns once `condition` holds; fails after 5 s."""
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.002)

@@ -1,8 +1,10 @@
 """An engine whose every step is in the test's hands, for the real EngineThread and everything above it."""
 
+import asyncio
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +21,7 @@ from microgpt import (
 )
 from microgpt.engine import Stats
 from microgpt.request import Failed
+from tests.serve.asgi_driver import Served, served
 
 
 @dataclass
@@ -61,7 +64,7 @@ class ScriptedEngine:
     def check(self, request: GenerationRequest) -> None:
         pass
 
-    def add(self, request: GenerationRequest) -> None:
+    def add(self, request: GenerationRequest, is_checked: bool = False) -> None:
         self.seen.append(request)
         self.num_prompt_tokens += len(request.prompt_ids) * request.num_samples
         self.live[request.id] = _Live(request)
@@ -103,3 +106,23 @@ class ScriptedEngine:
 def as_engine(engine: ScriptedEngine) -> Any:
     """The same object, for where a real Engine is asked for."""
     return engine
+
+
+Scenario = Callable[[Served, ScriptedEngine], Coroutine[Any, Any, None]]
+
+
+def run(
+    checkpoint: Checkpoint,
+    scenario: Scenario,
+    pieces: tuple[str, ...] = ("ab ",),
+    step_s: float = 0.001,
+    **environ: str,
+) -> None:
+    """`scenario` on a whole application, settings from `environ`, whose engine is scripted."""
+
+    async def main() -> None:
+        engine = ScriptedEngine(checkpoint, pieces, step_s)
+        async with served(checkpoint, lambda: as_engine(engine), environ=environ) as service:
+            await scenario(service, engine)
+
+    asyncio.run(main())

@@ -5,7 +5,7 @@ import gc
 import random
 import re
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
@@ -13,32 +13,10 @@ import pytest
 from microgpt import Checkpoint, NumericalError, load_checkpoint
 from microgpt.text_stream import WHITE_SPACE
 from serve.dialects import DIALECTS
-from tests.serve.asgi_driver import CHAT, GENERATE, JSON, Exchange, Served, served
-from tests.serve.scripted_engine import ScriptedEngine, as_engine
+from tests.serve.asgi_driver import CHAT, GENERATE, JSON, Exchange, Served, eventually, served
+from tests.serve.scripted_engine import ScriptedEngine, as_engine, run
 
 HELLO = {"messages": [{"role": "user", "content": "abc"}]}
-Scenario = Callable[[Served, ScriptedEngine], Coroutine[Any, Any, None]]
-
-
-def run(
-    checkpoint: Checkpoint,
-    scenario: Scenario,
-    pieces: tuple[str, ...] = ("ab ",),
-    step_s: float = 0.001,
-    **environ: str,
-) -> None:
-    async def main() -> None:
-        engine = ScriptedEngine(checkpoint, pieces, step_s)
-        async with served(checkpoint, lambda: as_engine(engine), environ=environ) as service:
-            await scenario(service, engine)
-
-    asyncio.run(main())
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.002)
 
 
 def get(service: Served, path: str, method: str = "GET", **how: Any) -> Coroutine[Any, Any, Exchange]:

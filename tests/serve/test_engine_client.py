@@ -18,17 +18,12 @@ from microgpt import (
     SamplingParams,
 )
 from serve.engine_client import EngineClient, EngineState, Generation
+from tests.serve.asgi_driver import eventually
 from tests.serve.scripted_engine import ScriptedEngine, as_engine
 
 
 def request(request_id: str, max_tokens: int = 5) -> GenerationRequest:
     return GenerationRequest(request_id, (0,), SamplingParams(max_tokens=max_tokens))
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.002)
 
 
 async def read_on(generation: Generation, whole: bool) -> None:

@@ -4,9 +4,7 @@ import asyncio
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,8 +17,8 @@ from microgpt.engine import build_engine
 from serve.engine_client import EngineClient, Generation
 from serve.histogram import Histogram
 from serve.metrics import Metrics
-from tests.serve.asgi_driver import CHAT, GENERATE, JSON, Served, served
-from tests.serve.scripted_engine import ScriptedEngine, as_engine
+from tests.serve.asgi_driver import CHAT, GENERATE, JSON, Served, eventually, served
+from tests.serve.scripted_engine import ScriptedEngine, run
 
 API_MD = Path(__file__).parents[2] / "docs" / "api.md"
 HELLO = {"messages": [{"role": "user", "content": "abc"}]}
@@ -64,26 +62,6 @@ def requests(series: Series) -> Counter[tuple[str, str, str]]:
             by_name = dict(labels)
             found[by_name["route"], by_name["method"], by_name["status"]] = int(count)
     return found
-
-
-def run(
-    checkpoint: Checkpoint,
-    scenario: Callable[[Served, ScriptedEngine], Coroutine[Any, Any, None]],
-    step_s: float = 0.001,
-    **environ: str,
-) -> None:
-    async def main() -> None:
-        engine = ScriptedEngine(checkpoint, step_s=step_s)
-        async with served(checkpoint, lambda: as_engine(engine), environ=environ) as service:
-            await scenario(service, engine)
-
-    asyncio.run(main())
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.002)
 
 
 def test_everything_is_there_before_the_first_request(tiny_checkpoint: Checkpoint):
