@@ -34,6 +34,7 @@ class GenerationRequest:
 
     id: unique among live requests. prompt_ids: at least one id of the vocabulary, at most block_size of them.
     special_text: what special tokens look like in the answer's text (id -> text); absent ones are invisible.
+    cache_key: requests share K and V of equal beginnings only with requests of the same key.
     """
 
     id: str
@@ -41,6 +42,19 @@ class GenerationRequest:
     params: SamplingParams
     special_text: Mapping[int, str] = field(default_factory=dict)
     num_samples: int = 1
+    cache_key: str = ""
+
+
+class PromptScored(NamedTuple):
+    """The log probabilities of sample `index`'s prompt, before anything else of that sample.
+
+    logprobs: of the tokens at positions [prompt_logprobs_start, num_prompt), each under the tokens before it, by the
+    model alone: no temperature, penalty, bias or mask. None for position 0, which nothing comes before.
+    """
+
+    request_id: str
+    logprobs: tuple[TokenLogprobs | None, ...]
+    index: int = 0
 
 
 class TokenEvent(NamedTuple):
@@ -48,7 +62,7 @@ class TokenEvent(NamedTuple):
 
     `text` may be empty while a UTF-8 character is incomplete, or while it could become a stop string. The texts of all
     events of a sample, joined, are the decoding of all its tokens, but for the text of a stop that is cut off.
-    logprobs: of each token, if the request asked for them.
+    logprobs: of each token, if the request asked for them. num_cached: as in Usage.
     """
 
     request_id: str
@@ -56,12 +70,14 @@ class TokenEvent(NamedTuple):
     text: str
     index: int = 0
     logprobs: tuple[TokenLogprobs, ...] = ()
+    num_cached: int = 0
 
 
 class Finished(NamedTuple):
     """The terminal event of a sample that ran to its end or was cancelled.
 
-    matched: what stopped it: a stop token's id, a stop string or a pattern.
+    matched: what stopped it: a stop token's id, a stop string or a pattern. queue_s: seconds from its acceptance by the
+    engine to its slot.
     """
 
     request_id: str
@@ -69,6 +85,7 @@ class Finished(NamedTuple):
     usage: Usage
     index: int = 0
     matched: int | str | None = None
+    queue_s: float = 0.0
 
 
 class Failed(NamedTuple):
@@ -79,5 +96,5 @@ class Failed(NamedTuple):
     index: int = 0
 
 
-Event = TokenEvent | Finished | Failed
+Event = PromptScored | TokenEvent | Finished | Failed
 Terminal = Finished | Failed
