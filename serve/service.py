@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from microgpt import Checkpoint, GenerationRequest, Overloaded
 from microgpt.chat import ChatPrompt, Message, chat_prompt
+from microgpt.rendered import PromptEncoder
 from serve.body import BodyRoom
 from serve.engine_client import EngineClient, EngineState, Generation, Progress
 from serve.errors import HttpError
@@ -43,13 +44,24 @@ class _Accepted:
 
 
 class Service:
-    """One model behind one engine."""
+    """One model behind one engine.
 
-    def __init__(self, checkpoint: Checkpoint, client: EngineClient, *, max_bodies_bytes: int = MAX_BODIES_BYTES):
+    parse_special: whether special tokens are seen in prompts that clients have rendered.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        client: EngineClient,
+        *,
+        max_bodies_bytes: int = MAX_BODIES_BYTES,
+        parse_special: bool = True,
+    ):
         self.checkpoint = checkpoint
         self.tokenizer = checkpoint.tokenizer
         self.config = checkpoint.config
         self.client = client
+        self._prompts = PromptEncoder(checkpoint.tokenizer, parse_special=parse_special)
         self.draining = False
         self.body_room = BodyRoom(max_bodies_bytes)
         self._numbers = itertools.count()
@@ -119,6 +131,10 @@ class Service:
     def chat_prompt(self, messages: Sequence[Message]) -> ChatPrompt:
         """The prompt for `messages`. Raises InvalidRequest."""
         return chat_prompt(self.tokenizer, self.config.block_size, messages)
+
+    def encode_prompt(self, text: str, *, add_bos: bool = True) -> list[int]:
+        """Ids of a whole prompt that a client has rendered. add_bos: put BOS in front unless it is there."""
+        return self._prompts.encode(text, add_bos=add_bos)
 
     def new_id(self) -> str:
         """An id that no other sequence of this server has."""

@@ -30,6 +30,7 @@ LAYERS = [
         "microgpt.request",
         "microgpt.checkpoint",
         "microgpt.chat",
+        "microgpt.rendered",
         "microgpt.text_stream",
         "microgpt.stops",
         "microgpt.constraints",
