@@ -23,6 +23,7 @@ from serve.limits import RateLimiter
 from serve.metrics import CONTENT_TYPE, Metrics
 from serve.service import Service
 from serve.settings import Settings
+from serve.static import StaticFiles
 
 _ERRORS = {
     "400": "bad JSON or a bad value",
@@ -110,6 +111,7 @@ def build_app(
             app.router.routes.append(AsgiRoute(operation.path, handler, methods=list(operation.methods)))
     metrics = Metrics(service.client)
     _add_info_routes(app, service, metrics)
+    _add_page(app, StaticFiles())
     for route in app.routes:
         if isinstance(route, AsgiRoute):
             for method in sorted(route.methods or ()):
@@ -143,11 +145,17 @@ def _add_info_routes(app: FastAPI, service: Service, metrics: Metrics) -> None:
         """Counters, gauges and histograms in the text format of Prometheus."""
         return Response(metrics.render(), media_type=CONTENT_TYPE)
 
-    @app.get("/")
-    async def index() -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
-        """What is here."""
-        generating = [f"POST {route.path}" for dialect in DIALECTS for route in dialect.routes]
-        return {"name": "microgpt", "routes": [*generating, "GET /health", "GET /metrics", "GET /openapi.json"]}
+
+def _add_page(app: FastAPI, files: StaticFiles) -> None:
+    """The chat page; as plain routes, for the API's schema has nothing to say of it."""
+
+    async def index(request: Request) -> Response:
+        return files.index(request.scope)
+
+    async def asset(request: Request) -> Response:
+        return files.asset(request.scope)
+
+    app.router.routes += [AsgiRoute("/", index), AsgiRoute("/web/{name}", asset)]
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
