@@ -143,10 +143,12 @@ class Service:
         """An id that no other sequence of this server has."""
         return f"s{next(self._numbers)}"
 
-    def start(self, requests: Sequence[GenerationRequest], *, wants_tokens: bool = False) -> Generation:
+    def start(
+        self, requests: Sequence[GenerationRequest], *, wants_tokens: bool = False, survives_failures: bool = False
+    ) -> Generation:
         """Hand sequences to the engine, all or none. wants_tokens: whether Progress is to tell of tokens, beside their
-        text. Raises InvalidRequest, Overloaded, EngineFault."""
-        return self.client.submit(requests, wants_tokens=wants_tokens)
+        text; survives_failures: and of a sample's failure. Raises InvalidRequest, Overloaded, EngineFault."""
+        return self.client.submit(requests, wants_tokens=wants_tokens, survives_failures=survives_failures)
 
 
 def _without_gc(prepare: Callable[[Service, bytes], T], service: Service, body: bytes) -> T:
