@@ -55,6 +55,7 @@ class Progress:
     index: int
     text: str = ""
     end: Finished | None = None
+    weight_version: str = ""
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[TokenLogprobs] = field(default_factory=list)
     prompt_logprobs: tuple[TokenLogprobs | None, ...] | None = None
@@ -131,6 +132,7 @@ class Generation:
             progress = self._fresh.get(index)
             if progress is None:
                 progress = self._fresh[index] = Progress(index)
+            progress.weight_version = self._client.weight_version
             if isinstance(event, TokenEvent):
                 progress.text += event.text
                 self._count(index, len(event.token_ids), now)
@@ -188,6 +190,7 @@ class EngineClient:
         self.num_tokens = 0
         self.batch_sizes = Histogram(BATCH_SIZES)
         self.token_gaps = Histogram(TOKEN_GAPS_S)
+        self.weight_version = "default"
         self._thread = EngineThread(
             build,
             max_queue=max_queue,
