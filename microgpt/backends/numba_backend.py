@@ -11,7 +11,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from microgpt.backends.kernels.matmul import PANEL, pack
 from microgpt.backends.kernels.sample import (
     BIAS,
     DEFAULT_RNG,
+    IN_OUTPUT,
     IN_PROMPT,
     NEXT_SEED,
     NUM_BANNED,
@@ -39,10 +40,10 @@ from microgpt.backends.kernels.sample import (
 )
 from microgpt.checkpoint import Checkpoint, StoredTensor
 from microgpt.config import ModelConfig
-from microgpt.errors import NumericalError
+from microgpt.errors import InvalidRequest, NumericalError
 from microgpt.logprobs import LOWEST_LOGPROB, TokenLogprobs
 from microgpt.params import MAX_GIVEN_LOGPROBS, MAX_TOP_LOGPROBS, SamplingParams
-from microgpt.sampling import counter_start
+from microgpt.sampling import counter_start, reference_state
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +90,8 @@ class NumbaBackend:
         self.num_threads = min(num_threads or _num_cores(), kernel.MAX_TEAM)
         self._rng = REFERENCE_RNG if rng == "reference" else DEFAULT_RNG
         self._sizes = _sizes(config)
-        self._weights = _weights(config, checkpoint.tensors, dtype)
+        self._kept = _common_dtype(checkpoint.tensors) if dtype == "float32" else "F32"
+        self._weights = _weights(config, checkpoint.tensors, dtype, self._kept)
         self._uses_columns = self._weights.matrices.nbytes >= _COLUMN_BYTES
         self._cache = Cache(
             np.zeros(self.num_pages * self._sizes.key_page, kept),
@@ -141,6 +143,7 @@ class NumbaBackend:
         pages: Sequence[int],
         prompt_ids: Sequence[int] = (),
         samples: range = range(1),
+        output_ids: Sequence[int] = (),
     ) -> None:
         slots = self._slots
         marks, ids = slots.marks[slot], slots.ids[slot]
@@ -161,10 +164,11 @@ class NumbaBackend:
             by_token = slots.by_token[slot]
             by_token[:] = 0
             by_token[IN_PROMPT, list(prompt_ids)] = 1
+            np.add.at(by_token[IN_OUTPUT], list(output_ids), 1)
             for token, bias in params.logit_bias:
                 by_token[BIAS, token] = bias
         slots.ints[:, slot] = (
-            limit, 0, params.min_tokens, top_k, self._rng, len(banned), len(samples) - 1,
+            limit, len(output_ids), params.min_tokens, top_k, self._rng, len(banned), len(samples) - 1,
             prompt_ids[-1] if prompt_ids else 0, len(prompt_ids) - 1, is_adjusted,
             params.logprobs, num_top, num_given, 0,
         )  # fmt: skip
@@ -173,7 +177,8 @@ class NumbaBackend:
             params.repetition_penalty, params.frequency_penalty, params.presence_penalty,
         )  # fmt: skip
         seed = (params.seed + samples.start) % 2**64
-        slots.seeds[START, slot] = (seed or 1) if self._rng == REFERENCE_RNG else counter_start(seed)
+        is_reference = self._rng == REFERENCE_RNG
+        slots.seeds[START, slot] = reference_state(seed, len(output_ids)) if is_reference else counter_start(seed)
         slots.seeds[NEXT_SEED, slot] = (seed + 1) % 2**64
         self._cache.tables[slot, : len(pages)] = pages
 
@@ -211,6 +216,21 @@ class NumbaBackend:
             _result(state.sampled[i, :count], bad, self._reports(feed.slot, count) if self._reported else ())
             for i, (feed, count, bad) in enumerate(zip(feeds, counts, failed, strict=True))
         ]
+
+    def pack(self, checkpoint: Checkpoint) -> Callable[[], None]:
+        """The kernels' threads know the arrays by address: the new numbers are copied into them, 5 ms for 10 million in
+        16 bits. So they must be of the same type. Until then memory holds the weights twice."""
+        assert checkpoint.config == self.config
+        stored = _common_dtype(checkpoint.tensors)
+        if self._kept not in ("F32", stored):
+            raise InvalidRequest(f"the new weights must be stored in {self._kept} as those in use, got {stored}")
+        packed = _weights(self.config, checkpoint.tensors, self.dtype, self._kept)
+
+        def swap() -> None:
+            for mine, new in zip(self._weights, packed, strict=True):
+                np.copyto(mine, new, casting="no")
+
+        return swap
 
     def _reports(self, slot: int, count: int) -> tuple[TokenLogprobs, ...]:
         """What the last burst reported of the `count` tokens that it sampled for a slot."""
@@ -355,8 +375,8 @@ def _new_feeds(sizes: Sizes, n: int, tokens: int, number: np.dtype) -> kernel.Fe
     )  # fmt: skip
 
 
-def _weights(config: ModelConfig, tensors: Mapping[str, StoredTensor], dtype: str) -> Weights:
-    """The checkpoint's tensors as the kernels want them."""
+def _weights(config: ModelConfig, tensors: Mapping[str, StoredTensor], dtype: str, kept: str) -> Weights:
+    """The checkpoint's tensors as the kernels want them. kept: the stored type whose bits are taken as they are, or F32."""
     layers = range(config.n_layer)
     groups = [
         [[f"layer{i}.attn_wq", f"layer{i}.attn_wk", f"layer{i}.attn_wv"] for i in layers],
@@ -366,7 +386,6 @@ def _weights(config: ModelConfig, tensors: Mapping[str, StoredTensor], dtype: st
         [["lm_head"]],
     ]
     table_dtype = "float32" if dtype == "int8" else dtype
-    kept = "F32" if dtype != "float32" else _common_dtype(tensors)
     tables = np.concatenate([_table(_stored([tensors[name]], table_dtype, kept)) for name in ("wte", "wpe")])
     parts = [_matrix([tensors[name] for name in names], dtype, kept) for group in groups for names in group]
     matrices = _on_huge_pages(np.concatenate([pack(bits) for bits, _ in parts]))
