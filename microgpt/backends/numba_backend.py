@@ -376,7 +376,7 @@ def _new_feeds(sizes: Sizes, n: int, tokens: int, number: np.dtype) -> kernel.Fe
 
 
 def _weights(config: ModelConfig, tensors: Mapping[str, StoredTensor], dtype: str, kept: str) -> Weights:
-    """The checkpoint's tensors as the kernels want them. kept: the stored type whose bits are taken as they are, or F32."""
+    """The checkpoint's tensors as the kernels want them. kept: the stored type whose bits stay as they are, or F32."""
     layers = range(config.n_layer)
     groups = [
         [[f"layer{i}.attn_wq", f"layer{i}.attn_wk", f"layer{i}.attn_wv"] for i in layers],

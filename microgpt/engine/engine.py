@@ -25,8 +25,9 @@ class Stats:
     """A look at the engine. free_slots + running == num_slots, and free_pages + cached_pages + running_pages ==
     num_pages, always.
 
-    waiting: samples that have no slot. cached_pages: kept by the prefix cache and used by no running sequence. prompt_tokens, cached_tokens: totals since
-    the start, of the prompts that were admitted and of what the prefix cache had of them.
+    waiting: samples that have no slot. cached_pages: kept by the prefix cache and used by no running sequence.
+    prompt_tokens, cached_tokens: totals since the start, of the prompts that were admitted and of what the prefix cache
+    had of them.
     """
 
     running: int
@@ -45,8 +46,8 @@ class Engine:
     """Continuous batching: add and cancel requests at any time, call `step` while `has_work`.
 
     Requests get slots and KV memory first come, first served. Each sample ends in exactly one Finished or Failed event.
-    prefix_cache: whether K and V of finished prompts and answers are kept for requests that begin alike. clock: seconds,
-    for queue_s.
+    prefix_cache: whether K and V of finished prompts and answers are kept for requests that begin alike. clock: in
+    seconds, for queue_s.
     """
 
     def __init__(
