@@ -91,7 +91,7 @@ class Endpoint:
                 if self._log_prompts:
                     num_samples = sum(each.num_samples for each in work.requests)
                     access.prompts, access.replies = self._prompts(work), [""] * num_samples
-                with self._service.start(work.requests) as generation:
+                with self._service.start(work.requests, wants_tokens=work.wants_tokens) as generation:
                     try:
                         await self._answer(work, generation, answer, access.replies)
                     finally:

@@ -124,9 +124,10 @@ class Service:
         """An id that no other sequence of this server has."""
         return f"s{next(self._numbers)}"
 
-    def start(self, requests: Sequence[GenerationRequest]) -> Generation:
-        """Hand sequences to the engine, all or none. Raises InvalidRequest, Overloaded, EngineFault."""
-        return self.client.submit(requests)
+    def start(self, requests: Sequence[GenerationRequest], *, wants_tokens: bool = False) -> Generation:
+        """Hand sequences to the engine, all or none. wants_tokens: whether Progress is to tell of tokens, beside their
+        text. Raises InvalidRequest, Overloaded, EngineFault."""
+        return self.client.submit(requests, wants_tokens=wants_tokens)
 
 
 def _without_gc(prepare: Callable[[Service, bytes], T], service: Service, body: bytes) -> T:

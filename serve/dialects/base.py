@@ -28,11 +28,15 @@ class Renderer(Protocol):
 
 
 class Work(NamedTuple):
-    """A validated HTTP request: sequences for the engine, how to render them, and whether as a stream."""
+    """A validated HTTP request: sequences for the engine, how to render them, and whether as a stream.
+
+    wants_tokens: whether the renderer needs the tokens and log probabilities in Progress, beside the text.
+    """
 
     requests: Sequence[GenerationRequest]
     renderer: Renderer
     stream: bool
+    wants_tokens: bool = False
 
 
 @dataclass(frozen=True, slots=True)
