@@ -212,6 +212,11 @@ class Engine:
         self._held.clear()
 
     @property
+    def is_idle(self) -> bool:
+        """Whether no request is running or waiting."""
+        return not self._live
+
+    @property
     def is_settled(self) -> bool:
         """Whether everything that happened was reported, and nothing more will before `resume` or `release`."""
         return not self.has_work
