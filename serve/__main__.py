@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import uvicorn
 
-from microgpt import Checkpoint, CheckpointError, MicrogptError, build_engine, load_checkpoint
+from microgpt import Checkpoint, CheckpointError, EngineFault, MicrogptError, build_engine, load_checkpoint
 from serve.access import configure_logging
 from serve.app import build_app, model_card
 from serve.engine_client import EngineClient
@@ -103,6 +103,9 @@ async def _serve(settings: Settings, checkpoint: Checkpoint, limiter: RateLimite
 async def _drain(server: "_Server", service: Service, listener: socket.socket, grace_s: float) -> None:
     """Finish accepted requests, refusing new ones; then close everything."""
     service.draining = True
+    if service.paused:
+        with contextlib.suppress(EngineFault):
+            await service.resume()
     try:
         async with asyncio.timeout(grace_s):
             await service.idle()

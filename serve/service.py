@@ -211,7 +211,8 @@ class Service:
         return checkpoint, engine.backend.pack(checkpoint)
 
     async def update_version(self, version: str, *, abort_all: bool = False) -> None:
-        """Rename the weights that serve; abort_all: requests in work end first, under the old name. Raises EngineFault."""
+        """Rename the weights that serve; abort_all: requests in work end first, under the old name. Raises
+        EngineFault."""
         if abort_all:
             self.abort(all=True)
             await self.client.update_weights(None, version)

@@ -254,13 +254,13 @@ class Engine:
     def update_weights(self, swap: Callable[[], None]) -> int:
         """Serve new weights from the next step on; `swap` is what Backend.pack has made of them.
 
-        Running sequences are retracted, and go on with K and V of the new weights; how many there were. The prefix
-        cache is emptied.
+        The prefix cache is emptied. Sequences in the middle of their work are retracted, and go on with K and V of the
+        new weights; how many there are.
         """
-        num_retracted = self.retract()
+        self.retract()
         self.flush_cache()
         swap()
-        return num_retracted
+        return len(self._retracted)
 
     def step(self) -> list[Event]:
         """Admit, run one burst, and return what happened; in order for each request."""
