@@ -53,6 +53,7 @@ class Progress:
 
     The others are filled only for generations that want tokens: the ids of the tokens and their log probabilities, as
     TokenEvent has them, those of the prompt's, as PromptScored has them, and num_cached, as in Usage, as far as known.
+    failure: what ended the sample in place of `end`, only for generations that survive failures.
     """
 
     index: int
@@ -63,20 +64,32 @@ class Progress:
     logprobs: list[TokenLogprobs] = field(default_factory=list)
     prompt_logprobs: tuple[TokenLogprobs | None, ...] | None = None
     num_cached: int = 0
+    failure: MicrogptError | None = None
 
 
 class Generation:
     """The samples of one HTTP request in work, numbered through all its engine requests. A context manager: leaving it
-    cancels what still runs. wants_tokens: whether its progress tells of tokens, beside their text."""
+    cancels what still runs.
+
+    wants_tokens: whether its progress tells of tokens, beside their text. survives_failures: whether a sample that
+    fails is progress, and the others go on.
+    """
 
     __slots__ = (
-        "_client", "_error", "_first", "_fresh", "_ids", "_last_at", "_num_live", "_waiter", "_wants_tokens", "_whole",
-        "first_token_at", "num_tokens",
+        "_client", "_error", "_first", "_fresh", "_ids", "_last_at", "_num_live", "_survives_failures", "_waiter",
+        "_wants_tokens", "_whole", "first_token_at", "num_tokens",
     )  # fmt: skip
 
-    def __init__(self, client: "EngineClient", requests: Sequence[GenerationRequest], wants_tokens: bool = False):
+    def __init__(
+        self,
+        client: "EngineClient",
+        requests: Sequence[GenerationRequest],
+        wants_tokens: bool = False,
+        survives_failures: bool = False,
+    ):
         self._client = client
         self._wants_tokens = wants_tokens
+        self._survives_failures = survives_failures
         self._ids = [request.id for request in requests]
         self._num_live = 0
         self._first: dict[str, int] = {}  # number of each request's first sample
@@ -115,7 +128,7 @@ class Generation:
 
     def _put(self, event: Event, now: float) -> None:
         """Take an event of one of the samples, which has come `now`."""
-        if isinstance(event, Failed):
+        if isinstance(event, Failed) and not self._survives_failures:
             self._error = event.error
             self._num_live -= 1
         else:
@@ -131,6 +144,9 @@ class Generation:
                     progress.token_ids += event.token_ids
                     progress.logprobs += event.logprobs
                     progress.num_cached = event.num_cached
+            elif isinstance(event, Failed):
+                progress.failure = event.error
+                self._num_live -= 1
             elif isinstance(event, Finished):
                 progress.end = event
                 progress.num_cached = event.usage.num_cached
@@ -218,11 +234,13 @@ class EngineClient:
         if self.state is not EngineState.LOADING:
             await asyncio.to_thread(self._thread.stop)
 
-    def submit(self, requests: Sequence[GenerationRequest], *, wants_tokens: bool = False) -> Generation:
+    def submit(
+        self, requests: Sequence[GenerationRequest], *, wants_tokens: bool = False, survives_failures: bool = False
+    ) -> Generation:
         """All of `requests` accepted. Raises InvalidRequest, Overloaded or EngineFault; then none is."""
         if self.state is EngineState.FAILED:
             raise EngineFault("the engine has failed")
-        generation = Generation(self, requests, wants_tokens)
+        generation = Generation(self, requests, wants_tokens, survives_failures)
         self._thread.submit(requests)  # late: the engine wakes here, and waits for the interpreter's lock until we wait
         # No event can come before this: they are delivered by the loop, which is here now.
         for request in requests:

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     ["serve.__main__"],
     ["serve.app", "serve.protocol"],
-    ["serve.endpoint", "serve.hosts"],
+    ["serve.endpoint", "serve.hosts", "serve.static"],
     ["serve.access"],
     ["serve.metrics"],
     ["serve.dialects"],
@@ -30,6 +30,7 @@ LAYERS = [
         "microgpt.request",
         "microgpt.checkpoint",
         "microgpt.chat",
+        "microgpt.rendered",
         "microgpt.text_stream",
         "microgpt.stops",
         "microgpt.constraints",

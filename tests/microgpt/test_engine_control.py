@@ -24,6 +24,7 @@ from microgpt import (
 )
 from microgpt.backends import PAGE_TOKENS
 from microgpt.engine import scheduler
+from microgpt.request import PromptScored
 from microgpt.sampling import ReferenceGenerator, reference_state
 from microgpt.tokenizers import CharTokenizer
 from tests.conftest import MakeModel, random_arrays
@@ -71,7 +72,7 @@ def drain(engine: Engine) -> list[Event]:
     return events
 
 
-Answer = tuple[tuple[int, ...], str, tuple[Any, ...], Any, Any, Any]
+Answer = tuple[Any, ...]
 
 
 def answers(events: list[Event]) -> dict[tuple[str, int], Answer]:
@@ -79,6 +80,7 @@ def answers(events: list[Event]) -> dict[tuple[str, int], Answer]:
     tokens: dict[tuple[str, int], list[int]] = {}
     texts: dict[tuple[str, int], str] = {}
     logprobs: dict[tuple[str, int], list[Any]] = {}
+    scores: dict[tuple[str, int], Any] = {}
     found: dict[tuple[str, int], Answer] = {}
     for event in events:
         key = (event.request_id, event.index)
@@ -87,11 +89,14 @@ def answers(events: list[Event]) -> dict[tuple[str, int], Answer]:
             tokens.setdefault(key, []).extend(event.token_ids)
             texts[key] = texts.get(key, "") + event.text
             logprobs.setdefault(key, []).extend(event.logprobs)
+        elif isinstance(event, PromptScored):
+            assert key not in scores | tokens
+            scores[key] = event.logprobs
         else:
             assert isinstance(event, Finished), event
             found[key] = (
                 tuple(tokens.get(key, ())), texts.get(key, ""), tuple(logprobs.get(key, ())),
-                event.reason, event.matched, event.usage[:2],
+                event.reason, event.matched, event.usage[:2], scores.get(key),
             )  # fmt: skip
     assert tokens.keys() <= found.keys()
     return found
@@ -105,7 +110,7 @@ def random_request(rng: random.Random, number: int, with_logprobs: bool = True) 
         temperature=rng.choice([0.0, 0.7, 1.5]),
         top_k=rng.choice([0, 3]),
         seed=rng.randrange(2**64),
-        max_tokens=rng.choice([None, 1, 12, 30]),
+        max_tokens=rng.choice([None, 0, 1, 12, 30]),
         min_tokens=rng.choice([0, 8]),
         stop_token_ids=rng.choice([(), (2, 5)]),
         repetition_penalty=rng.choice([1.0, 1.3]),
@@ -113,6 +118,7 @@ def random_request(rng: random.Random, number: int, with_logprobs: bool = True) 
         presence_penalty=rng.choice([0.0, -0.5]),
         logit_bias=rng.choice([(), ((3, 1.5),)]),
         logprobs=with_logprobs and rng.random() < 0.5,
+        prompt_logprobs_start=rng.choice([None, 0, len(prompt) // 2]) if with_logprobs else None,
         top_logprobs=rng.choice([0, 3]),
         logprob_token_ids=rng.choice([(), (1, 4)]),
         stop=rng.choice([(), (), ("ab", "hg"), ("c",)]),
