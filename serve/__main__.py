@@ -79,7 +79,11 @@ async def _serve(
         max_queue=settings.max_queue,
     )
     service = Service(
-        checkpoint, client, max_bodies_bytes=settings.max_bodies_bytes, parse_special=settings.parse_special
+        checkpoint,
+        client,
+        max_bodies_bytes=settings.max_bodies_bytes,
+        parse_special=settings.parse_special,
+        incremental_streams=settings.incremental_streaming_output,
     )
     stopping = _stop_on_signals()
     server = _Server(_uvicorn_config(build_app(settings, service, *limiters)))

@@ -81,7 +81,10 @@ class Endpoint:
                 if self._log_prompts:
                     num_samples = sum(each.num_samples for each in work.requests)
                     access.prompts, access.replies = self._prompts(work), [""] * num_samples
-                with self._service.start(work.requests, wants_tokens=work.wants_tokens) as generation:
+                answer.refuses_in_stream = work.refuses_in_stream
+                with self._service.start(
+                    work.requests, wants_tokens=work.wants_tokens, survives_failures=work.survives_failures
+                ) as generation:
                     try:
                         await self._answer(work, generation, answer, access.replies)
                     finally:
@@ -192,6 +195,7 @@ class _Answer:
         self._dialect = dialect
         self._service = service
         self._started = False
+        self.refuses_in_stream = False
         self.headers: dict[str, str] = {}
 
     async def send_whole(self, body: bytes) -> None:
@@ -210,8 +214,9 @@ class _Answer:
         await self._send({"type": "http.response.body", "body": events, "more_body": not last})
 
     async def fail(self, error: HttpError) -> None:
-        """The error as a status if nothing was sent, else as the stream's last event."""
-        if not self._started:
+        """The error as a status if nothing was sent and it may be one, else as the stream's last event."""
+        in_stream = error.in_stream or (self.refuses_in_stream and error.status == 400)
+        if not self._started and not in_stream:
             self.headers |= error.headers
             await self._json(error.status, self._dialect.error_body(error))
             return

@@ -46,7 +46,8 @@ class _Accepted:
 class Service:
     """One model behind one engine.
 
-    parse_special: whether special tokens are seen in prompts that clients have rendered.
+    parse_special: whether special tokens are seen in prompts that clients have rendered. incremental_streams: whether
+    streams that repeat all that they have sent, where their dialect knows both ways, send what is new alone.
     """
 
     def __init__(
@@ -56,12 +57,14 @@ class Service:
         *,
         max_bodies_bytes: int = MAX_BODIES_BYTES,
         parse_special: bool = True,
+        incremental_streams: bool = False,
     ):
         self.checkpoint = checkpoint
         self.tokenizer = checkpoint.tokenizer
         self.config = checkpoint.config
         self.client = client
         self._prompts = PromptEncoder(checkpoint.tokenizer, parse_special=parse_special)
+        self.incremental_streams = incremental_streams
         self.draining = False
         self.body_room = BodyRoom(max_bodies_bytes)
         self._numbers = itertools.count()
@@ -140,10 +143,12 @@ class Service:
         """An id that no other sequence of this server has."""
         return f"s{next(self._numbers)}"
 
-    def start(self, requests: Sequence[GenerationRequest], *, wants_tokens: bool = False) -> Generation:
+    def start(
+        self, requests: Sequence[GenerationRequest], *, wants_tokens: bool = False, survives_failures: bool = False
+    ) -> Generation:
         """Hand sequences to the engine, all or none. wants_tokens: whether Progress is to tell of tokens, beside their
-        text. Raises InvalidRequest, Overloaded, EngineFault."""
-        return self.client.submit(requests, wants_tokens=wants_tokens)
+        text; survives_failures: and of a sample's failure. Raises InvalidRequest, Overloaded, EngineFault."""
+        return self.client.submit(requests, wants_tokens=wants_tokens, survives_failures=survives_failures)
 
 
 def _without_gc(prepare: Callable[[Service, bytes], T], service: Service, body: bytes) -> T:

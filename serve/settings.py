@@ -88,6 +88,7 @@ def _choice(default: str, choices: Sequence[str], meaning: str) -> Any:
 
 
 def _switch(default: str, meaning: str) -> Any:
+    """Its flag without a value means on."""
     return _setting(default, lambda text: bool(("off", "on").index(text)), "one of off, on", meaning)
 
 
@@ -196,6 +197,9 @@ class Settings:
     parse_special: bool = _switch(
         "on", "whether special tokens are seen in prompts that clients have rendered; in messages they never are"
     )
+    incremental_streaming_output: bool = _switch(
+        "off", "whether the streams of /generate send what is new alone, not all so far in every event"
+    )
     log_format: str = _choice("text", ("text", "json"), "format of the log on standard error")
     log_prompts: bool = _switch("off", "whether the log shows prompts and replies, 1000 characters of each")
 
@@ -270,6 +274,7 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(
             "--" + setting.name.replace("_", "-"),
             metavar="VALUE",
+            **({"nargs": "?", "const": "on"} if setting.type is bool else {}),
             help=f"{info['meaning']}: {info['expects']} [{setting.name.upper()}, default {default}]".replace("%", "%%"),
         )
     return parser

@@ -133,6 +133,7 @@ class Served:
             self.client,
             max_bodies_bytes=settings.max_bodies_bytes,
             parse_special=settings.parse_special,
+            incremental_streams=settings.incremental_streaming_output,
         )
         info_rate = settings.rate_limit_info
         self.app = build_app(

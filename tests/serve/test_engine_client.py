@@ -127,6 +127,22 @@ def test_tokens_are_not_kept_for_those_who_want_text(tiny_checkpoint: Checkpoint
     run(scenario, tiny_checkpoint, pieces=("x",))
 
 
+def test_a_prompt_alone_can_be_scored(tiny_checkpoint: Checkpoint):
+    async def scenario(client: EngineClient, engine: ScriptedEngine) -> None:
+        params = SamplingParams(max_tokens=0, prompt_logprobs_start=0)
+        with client.submit([GenerationRequest("a", (0, 1, 2), params)], wants_tokens=True) as generation:
+            [progress] = await generation.news(whole=True)
+            assert generation.done
+        assert progress.prompt_logprobs is not None
+        assert len(progress.prompt_logprobs) == 3
+        assert progress.token_ids == []
+        assert progress.end is not None
+        assert progress.end.usage.completion_tokens == progress.num_cached - 2 == 0
+        await eventually(lambda: client.in_flight == 0)
+
+    run(scenario, tiny_checkpoint)
+
+
 def test_leaving_cancels_in_the_engine(tiny_checkpoint: Checkpoint):
     async def scenario(client: EngineClient, engine: ScriptedEngine) -> None:
         with client.submit([request("a", 10**6), request("b", 2)]) as generation:

@@ -24,10 +24,14 @@ def test_defaults():
         trusted_proxies=(), cors_origins=(), allowed_hosts=(),
         max_body_bytes=4 * 2**20, max_bodies_bytes=64 * 2**20, max_queue=256, request_timeout_s=60.0,
         receive_timeout_s=10.0, keep_alive_timeout_s=60.0, shutdown_grace_s=30.0, parse_special=True,
-        log_format="text", log_prompts=False,
+        log_format="text", log_prompts=False, incremental_streaming_output=False,
     )  # fmt: skip
     with pytest.raises(FrozenInstanceError):
         settings.port = 1  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_the_flag_of_a_switch_alone_means_on():
+    assert load_settings(["--incremental-streaming-output", "--log-prompts", "off"], {}).incremental_streaming_output
 
 
 def test_every_setting_can_come_from_either_side_and_flags_win():
@@ -41,6 +45,7 @@ def test_every_setting_can_come_from_either_side_and_flags_win():
         "RECEIVE_TIMEOUT_S": ("0.5", "2"), "KEEP_ALIVE_TIMEOUT_S": ("0.5", "2"), "LOG_PROMPTS": ("on", "off"),
         "BACKEND": ("numba", "torch"), "THREADS": ("1", "2"), "RATE_LIMIT_INFO": ("1/day", "off"),
         "API_KEY": ("a", "b"), "ADMIN_API_KEY": ("c", "d"), "PARSE_SPECIAL": ("off", "on"),
+        "INCREMENTAL_STREAMING_OUTPUT": ("on", "off"),
     }  # fmt: skip
     assert {name.lower() for name in values} == {field.name for field in fields(Settings)}
     environ = {name: pair[0] for name, pair in values.items()}
@@ -175,7 +180,8 @@ def test_help_lists_every_setting_with_its_default(capsys: pytest.CaptureFixture
     assert caught.value.code == 0
     text = re.sub(r"\s+", " ", capsys.readouterr().out)
     for setting in fields(Settings):
-        assert f"--{setting.name.replace('_', '-')} VALUE" in text
+        value = "[VALUE]" if setting.type is bool else "VALUE"
+        assert f"--{setting.name.replace('_', '-')} {value}" in text
         assert f"[{setting.name.upper()}, default {setting.metadata['default'] or 'none'}]" in text
 
 
