@@ -54,10 +54,15 @@ def press(within: Page | Locator, name: str) -> None:
     within.get_by_role("button", name=name, exact=True).click()
 
 
+def open_sampling(page: Page) -> Locator:
+    """The dialog, whose button also says what is set."""
+    page.get_by_role("button", name=re.compile("^Sampling")).click()
+    return page.get_by_role("dialog", name="Sampling")
+
+
 def set_knob(page: Page, **values: str) -> None:
     """Opens the sampling dialog, fills its inputs by their labels (_ for a blank or -), and closes it."""
-    press(page, "Sampling")
-    dialog = page.get_by_role("dialog", name="Sampling")
+    dialog = open_sampling(page)
     for label, value in values.items():
         field = dialog.get_by_label(re.compile(label.replace("_", "[ -]"), re.IGNORECASE)).first
         field.fill(value)
@@ -74,9 +79,11 @@ class Sent:
 
     def _note(self, request: Request) -> None:
         path = "/" + request.url.split("/", 3)[3]
-        if request.method == "POST" and path in GENERATING:
+        body: Any = request.post_data_json if request.method == "POST" and path in GENERATING else None
+        # What asks for no token scores a reply that is there.
+        if body is not None and body.get("sampling_params", {}).get("max_new_tokens") != 0:
             self.paths.append(path)
-            self.bodies.append(request.post_data_json)
+            self.bodies.append(body)
 
     def knob(self, name: str) -> Any:
         """A sampling parameter of the last request, whichever API it went to."""

@@ -13,6 +13,7 @@ from tests.browser.driver import (
     eventually,
     finished,
     metric,
+    open_sampling,
     press,
     replies,
     send,
@@ -296,16 +297,15 @@ def test_sampling_controls_reach_the_request(page: Page, label: str, value: str,
 def test_a_locked_seed_gives_the_same_reply_and_an_unlocked_one_another_request(page: Page):
     requests = Sent(page)
     set_knob(page, temperature="1.2", seed="7")
-    press(page, "Sampling")
-    page.get_by_role("checkbox", name="Lock seed").check()
-    press(page.get_by_role("dialog", name="Sampling"), "Close")
+    dialog = open_sampling(page)
+    dialog.get_by_role("checkbox", name="Lock seed").check()
+    press(dialog, "Close")
     first = text_of(ask(page, "tell me a story"))
     press(page, "New chat")
     assert text_of(ask(page, "tell me a story")) == first
     assert requests.knob("seed") == 7
-    press(page, "Sampling")
-    page.get_by_role("checkbox", name="Lock seed").uncheck()
-    press(page.get_by_role("dialog", name="Sampling"), "Close")
+    open_sampling(page).get_by_role("checkbox", name="Lock seed").uncheck()
+    press(dialog, "Close")
     seeds = set()
     for _ in range(3):
         press(page, "New chat")
@@ -318,9 +318,9 @@ def test_presets_set_the_controls(page: Page):
     requests = Sent(page)
     seen = {}
     for preset in ("Greedy", "Careful", "Balanced", "Creative", "Wild"):
-        press(page, "Sampling")
-        page.get_by_role("radio", name=preset).check()
-        press(page.get_by_role("dialog", name="Sampling"), "Close")
+        dialog = open_sampling(page)
+        dialog.get_by_role("radio", name=preset).check()
+        press(dialog, "Close")
         press(page, "New chat")
         ask(page, "hello")
         seen[preset] = requests.knob("temperature")
@@ -331,8 +331,7 @@ def test_presets_set_the_controls(page: Page):
 
 def test_values_out_of_range_are_told_before_they_are_sent(page: Page):
     requests = Sent(page)
-    press(page, "Sampling")
-    dialog = page.get_by_role("dialog", name="Sampling")
+    dialog = open_sampling(page)
     dialog.get_by_label("Top-p").first.fill("7")
     dialog.get_by_label("Temperature").first.fill("-1")
     for label in ("Top-p", "Temperature"):

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, ConsoleMessage, Dialog, Page, Request
 
 # The public HTTP API that the page may use, and its own files.
-PATHS = ("/", "/generate", "/tokenize", "/detokenize", "/metrics", "/health")
+PATHS = ("/", "/generate", "/tokenize", "/detokenize", "/metrics", "/health", "/model_info")
 PREFIXES = ("/web/", "/microgpt/v1/")
 FAILED_LOAD = "Failed to load resource"
 
