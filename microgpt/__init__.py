@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Finished,
         FinishReason,
         GenerationRequest,
+        PromptScored,
         TokenEvent,
         Usage,
     )
@@ -52,6 +53,7 @@ _HOMES = {
         "Finished",
         "FinishReason",
         "GenerationRequest",
+        "PromptScored",
         "TokenEvent",
         "Usage",
     ),
@@ -75,6 +77,7 @@ __all__ = [
     "ModelConfig",
     "NumericalError",
     "Overloaded",
+    "PromptScored",
     "SamplingParams",
     "TokenEvent",
     "Usage",

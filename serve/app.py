@@ -1,5 +1,6 @@
 """The ASGI application: a FastAPI app for what is small, raw ASGI endpoints for what generates, one outer layer."""
 
+import re
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
@@ -14,8 +15,8 @@ from starlette.routing import Route as AsgiRoute
 
 import microgpt
 from serve.access import AccessLayer, App, Receive, Scope, Send
-from serve.dialects import DIALECTS, Route
-from serve.endpoint import Endpoint
+from serve.dialects import DIALECTS, Operation, Route
+from serve.endpoint import Endpoint, OperationEndpoint
 from serve.errors import rust_debug
 from serve.hosts import guarded
 from serve.limits import RateLimiter
@@ -74,8 +75,14 @@ def model_card(service: Service) -> ModelCard:
     )
 
 
-def build_app(settings: Settings, service: Service, limiter: RateLimiter) -> AccessLayer:
-    """Everything that is served over HTTP, as one ASGI application."""
+def build_app(
+    settings: Settings, service: Service, limiter: RateLimiter, info_limiter: RateLimiter | None = None
+) -> AccessLayer:
+    """Everything that is served over HTTP, as one ASGI application.
+
+    limiter: of what generates. info_limiter: of everything else but probes and scrapes; absent: not limited.
+    """
+    info_limiter = info_limiter or RateLimiter(None)
     # /docs and /redoc would load their scripts from a CDN. A slash too many is a 404, not a redirect.
     app = FastAPI(
         title="microgpt",
@@ -92,13 +99,16 @@ def build_app(settings: Settings, service: Service, limiter: RateLimiter) -> Acc
                 dialect,
                 route,
                 service,
-                limiter,
+                limiter if route.generates else info_limiter,
                 max_body_bytes=settings.max_body_bytes,
                 request_timeout_s=settings.request_timeout_s,
                 log_prompts=settings.log_prompts,
             )
             app.router.routes.append(AsgiRoute(route.path, endpoint, methods=list(route.methods)))
             endpoints |= {(method, route.path): endpoint for method in route.methods}
+        for operation in dialect.operations:
+            handler = OperationEndpoint(dialect, operation, service, info_limiter, settings)
+            app.router.routes.append(AsgiRoute(operation.path, handler, methods=list(operation.methods)))
     metrics = Metrics(service.client)
     _add_info_routes(app, service, metrics)
     _add_page(app, StaticFiles())
@@ -200,15 +210,30 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             for route in dialect.routes:
                 operation = _operation(route, schemas)
                 document["paths"][route.path] = {method.lower(): operation for method in route.methods}
+            for small in dialect.operations:
+                document["paths"][small.path.replace(":path}", "}")] = {
+                    method.lower(): _described(small) for method in small.methods
+                }
         app.openapi_schema = document
     return app.openapi_schema
 
 
-def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
-    answer = {
-        "application/json": {"schema": _schema(route.answer_model, schemas)},
-        "text/event-stream": {"schema": {"type": "string", "description": route.stream_meaning}},
+def _described(operation: Operation) -> dict[str, Any]:
+    return {
+        "summary": operation.summary,
+        "operationId": re.sub(r"\W+", "_", operation.path).strip("_"),
+        "parameters": [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in re.findall(r"{(\w+)", operation.path)
+        ],
+        "responses": {"200": {"description": "the answer"}},
     }
+
+
+def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
+    answer = {"application/json": {"schema": _schema(route.answer_model, schemas)}}
+    if route.stream_meaning:
+        answer["text/event-stream"] = {"schema": {"type": "string", "description": route.stream_meaning}}
     error = {"application/json": {"schema": _schema(Error, schemas)}}
     return {
         "summary": route.summary,
@@ -218,7 +243,10 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
             "content": {"application/json": {"schema": _schema(route.request_model, schemas)}},
         },
         "responses": {
-            "200": {"description": "the answer; events with `stream: true`", "content": answer},
+            "200": {
+                "description": "the answer" + "; events with `stream: true`" * bool(route.stream_meaning),
+                "content": answer,
+            },
             **{status: {"description": meaning, "content": error} for status, meaning in _ERRORS.items()},
         },
     }

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import TracebackType
 from typing import Any
@@ -25,6 +25,7 @@ from microgpt import (
     MicrogptError,
     TokenEvent,
 )
+from microgpt.logprobs import TokenLogprobs
 from serve.histogram import Histogram
 
 logger = logging.getLogger(__name__)
@@ -44,24 +45,47 @@ class EngineState(StrEnum):
 
 @dataclass(slots=True)
 class Progress:
-    """What has come of sample `index` of a generation since the last look; `end` with its last piece."""
+    """What has come of sample `index` of a generation since the last look; `end` with its last piece.
+
+    The others are filled only for generations that want tokens: the ids of the tokens and their log probabilities, as
+    TokenEvent has them, those of the prompt's, as PromptScored has them, and num_cached, as in Usage, as far as known.
+    failure: what ended the sample in place of `end`, only for generations that survive failures.
+    """
 
     index: int
     text: str = ""
     end: Finished | None = None
+    weight_version: str = ""
+    token_ids: list[int] = field(default_factory=list)
+    logprobs: list[TokenLogprobs] = field(default_factory=list)
+    prompt_logprobs: tuple[TokenLogprobs | None, ...] | None = None
+    num_cached: int = 0
+    failure: MicrogptError | None = None
 
 
 class Generation:
     """The samples of one HTTP request in work, numbered through all its engine requests. A context manager: leaving it
-    cancels what still runs."""
+    cancels what still runs.
+
+    wants_tokens: whether its progress tells of tokens, beside their text. survives_failures: whether a sample that
+    fails is progress, and the others go on.
+    """
 
     __slots__ = (
-        "_client", "_error", "_first", "_fresh", "_ids", "_last_at", "_num_live", "_waiter", "_whole",
-        "first_token_at", "num_tokens",
+        "_client", "_error", "_first", "_fresh", "_ids", "_last_at", "_num_live", "_survives_failures", "_waiter",
+        "_wants_tokens", "_whole", "first_token_at", "num_tokens",
     )  # fmt: skip
 
-    def __init__(self, client: "EngineClient", requests: Sequence[GenerationRequest]):
+    def __init__(
+        self,
+        client: "EngineClient",
+        requests: Sequence[GenerationRequest],
+        wants_tokens: bool = False,
+        survives_failures: bool = False,
+    ):
         self._client = client
+        self._wants_tokens = wants_tokens
+        self._survives_failures = survives_failures
         self._ids = [request.id for request in requests]
         self._num_live = 0
         self._first: dict[str, int] = {}  # number of each request's first sample
@@ -100,7 +124,7 @@ class Generation:
 
     def _put(self, event: Event, now: float) -> None:
         """Take an event of one of the samples, which has come `now`."""
-        if isinstance(event, Failed):
+        if isinstance(event, Failed) and not self._survives_failures:
             self._error = event.error
             self._num_live -= 1
         else:
@@ -108,12 +132,23 @@ class Generation:
             progress = self._fresh.get(index)
             if progress is None:
                 progress = self._fresh[index] = Progress(index)
+            progress.weight_version = self._client.weight_version
             if isinstance(event, TokenEvent):
                 progress.text += event.text
                 self._count(index, len(event.token_ids), now)
-            else:
-                progress.end = event
+                if self._wants_tokens:
+                    progress.token_ids += event.token_ids
+                    progress.logprobs += event.logprobs
+                    progress.num_cached = event.num_cached
+            elif isinstance(event, Failed):
+                progress.failure = event.error
                 self._num_live -= 1
+            elif isinstance(event, Finished):
+                progress.end = event
+                progress.num_cached = event.usage.num_cached
+                self._num_live -= 1
+            elif self._wants_tokens:
+                progress.prompt_logprobs = event.logprobs
         ready = self._error is not None or not self._num_live or not self._whole
         if ready and self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
@@ -155,6 +190,7 @@ class EngineClient:
         self.num_tokens = 0
         self.batch_sizes = Histogram(BATCH_SIZES)
         self.token_gaps = Histogram(TOKEN_GAPS_S)
+        self.weight_version = "default"
         self._thread = EngineThread(
             build,
             max_queue=max_queue,
@@ -192,11 +228,13 @@ class EngineClient:
         if self.state is not EngineState.LOADING:
             await asyncio.to_thread(self._thread.stop)
 
-    def submit(self, requests: Sequence[GenerationRequest]) -> Generation:
+    def submit(
+        self, requests: Sequence[GenerationRequest], *, wants_tokens: bool = False, survives_failures: bool = False
+    ) -> Generation:
         """All of `requests` accepted. Raises InvalidRequest, Overloaded or EngineFault; then none is."""
         if self.state is EngineState.FAILED:
             raise EngineFault("the engine has failed")
-        generation = Generation(self, requests)
+        generation = Generation(self, requests, wants_tokens, survives_failures)
         self._thread.submit(requests)  # late: the engine wakes here, and waits for the interpreter's lock until we wait
         # No event can come before this: they are delivered by the loop, which is here now.
         for request in requests:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from microgpt import Checkpoint, GenerationRequest, Overloaded
 from microgpt.chat import ChatPrompt, Message, chat_prompt
+from microgpt.rendered import PromptEncoder
 from serve.body import BodyRoom
 from serve.engine_client import EngineClient, EngineState, Generation, Progress
 from serve.errors import HttpError
@@ -43,13 +44,27 @@ class _Accepted:
 
 
 class Service:
-    """One model behind one engine."""
+    """One model behind one engine.
 
-    def __init__(self, checkpoint: Checkpoint, client: EngineClient, *, max_bodies_bytes: int = MAX_BODIES_BYTES):
+    parse_special: whether special tokens are seen in prompts that clients have rendered. incremental_streams: whether
+    streams that repeat all that they have sent, where their dialect knows both ways, send what is new alone.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        client: EngineClient,
+        *,
+        max_bodies_bytes: int = MAX_BODIES_BYTES,
+        parse_special: bool = True,
+        incremental_streams: bool = False,
+    ):
         self.checkpoint = checkpoint
         self.tokenizer = checkpoint.tokenizer
         self.config = checkpoint.config
         self.client = client
+        self._prompts = PromptEncoder(checkpoint.tokenizer, parse_special=parse_special)
+        self.incremental_streams = incremental_streams
         self.draining = False
         self.body_room = BodyRoom(max_bodies_bytes)
         self._numbers = itertools.count()
@@ -120,13 +135,20 @@ class Service:
         """The prompt for `messages`. Raises InvalidRequest."""
         return chat_prompt(self.tokenizer, self.config.block_size, messages)
 
+    def encode_prompt(self, text: str, *, add_bos: bool = True) -> list[int]:
+        """Ids of a whole prompt that a client has rendered. add_bos: put BOS in front unless it is there."""
+        return self._prompts.encode(text, add_bos=add_bos)
+
     def new_id(self) -> str:
         """An id that no other sequence of this server has."""
         return f"s{next(self._numbers)}"
 
-    def start(self, requests: Sequence[GenerationRequest]) -> Generation:
-        """Hand sequences to the engine, all or none. Raises InvalidRequest, Overloaded, EngineFault."""
-        return self.client.submit(requests)
+    def start(
+        self, requests: Sequence[GenerationRequest], *, wants_tokens: bool = False, survives_failures: bool = False
+    ) -> Generation:
+        """Hand sequences to the engine, all or none. wants_tokens: whether Progress is to tell of tokens, beside their
+        text; survives_failures: and of a sample's failure. Raises InvalidRequest, Overloaded, EngineFault."""
+        return self.client.submit(requests, wants_tokens=wants_tokens, survives_failures=survives_failures)
 
 
 def _without_gc(prepare: Callable[[Service, bytes], T], service: Service, body: bytes) -> T:

@@ -19,7 +19,7 @@ LAYERS = [
     ["serve.dialects"],
     ["serve.service"],
     ["serve.limits", "serve.engine_client"],
-    ["serve.body"],
+    ["serve.body", "serve.messages"],
     ["serve.settings", "serve.errors", "serve.sse", "serve.histogram"],
     ["microgpt.cli"],
     ["microgpt"],  # the face alone: `from microgpt import X`
@@ -30,6 +30,7 @@ LAYERS = [
         "microgpt.request",
         "microgpt.checkpoint",
         "microgpt.chat",
+        "microgpt.rendered",
         "microgpt.text_stream",
         "microgpt.stops",
         "microgpt.constraints",

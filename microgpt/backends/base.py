@@ -26,9 +26,6 @@ BACKENDS = ("auto", "numba", "torch")
 # contiguous, a vector of them at a time. Position p of a sequence is place p % 16 of page pages[p // 16], in any layer.
 PAGE_TOKENS = 16
 
-# Knobs of SamplingParams that a backend may lack; requests that turn one are refused then.
-OPTIONAL_KNOBS = ("prompt_logprobs_start",)
-
 
 @dataclass(frozen=True, slots=True)
 class Feed:
@@ -37,12 +34,16 @@ class Feed:
     sample: whether the last of them is followed by sampling, and that by decoding as far as the burst goes. A
     prefill chunk that does not end its prompt has sample=False. The first chunk starts after 0 where other sequences
     have computed the positions before it.
+    scored_ids: tokens of the prompt whose log probabilities are wanted, neighbours; the first one's are those of the
+    token that follows token_ids[first_scored]. So there are at most len(token_ids) - first_scored of them.
     """
 
     slot: int
     token_ids: Sequence[int]
     start: int
     sample: bool
+    first_scored: int = 0
+    scored_ids: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +51,15 @@ class Burst:
     """What came of one Feed: sampled ids in order (the last one not yet in the KV cache), or what went wrong.
 
     ends: where samples ended that another one followed, as counts of token_ids. logprobs: of each of token_ids, where
-    that was asked for.
+    that was asked for. prompt_logprobs: of each of the feed's scored_ids. Where numbers among the fed rows themselves
+    are not finite, nothing comes but the error.
     """
 
     token_ids: tuple[int, ...]
     error: NumericalError | None = None
     ends: tuple[int, ...] = ()
     logprobs: tuple[TokenLogprobs, ...] = ()
+    prompt_logprobs: tuple[TokenLogprobs, ...] = ()
 
 
 class Backend(Protocol):
@@ -72,11 +75,6 @@ class Backend(Protocol):
     def num_slots(self) -> int: ...
     @property
     def num_pages(self) -> int: ...
-    @property
-    def supports(self) -> frozenset[str]:
-        """Which of OPTIONAL_KNOBS it implements."""
-        ...
-
     @property
     def repeats(self) -> bool:
         """Whether a slot may take several samples of a prompt, one after another."""

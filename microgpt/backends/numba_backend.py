@@ -55,6 +55,7 @@ _SOLO_PRODUCTS = 1_000_000
 _COLUMN_BYTES = 2 << 20
 
 _INT8_MAX = 127
+_NOT_FINITE = "the model produced numbers that are not finite"
 _HUGE_PAGE = 2 << 20
 
 
@@ -68,7 +69,6 @@ class NumbaBackend:
     """
 
     device = "cpu"
-    supports: frozenset[str] = frozenset()
     repeats = True
 
     def __init__(
@@ -97,8 +97,10 @@ class NumbaBackend:
             np.zeros((max_slots, pages_for(config.block_size)), np.int32),
         )
         self._slots = _new_slots(config, max_slots)
-        # Slots whose log probabilities are reported: of how many of the likeliest tokens and of how many given ones.
+        # Slots with log probabilities of sampled tokens, and with those of a prompt's: of how many of the likeliest
+        # tokens and of how many given ones they tell.
         self._reported: dict[int, tuple[int, int]] = {}
+        self._scored: dict[int, tuple[int, int]] = {}
         self._feeds = _new_feeds(self._sizes, max_slots, _MAX_TOKENS + max_slots + config.block_size, number)
         self._control = np.zeros(kernel.CONTROL_SIZE, np.int64)
         self._common = kernel.Common(
@@ -121,7 +123,7 @@ class NumbaBackend:
         if not is_compiled():
             _log.info("compiling the CPU kernels for this processor; later starts find them on disk")
         started = time.monotonic()
-        self._control[kernel.NUM_FEEDS] = self._control[kernel.NUM_TOKENS] = 0
+        self._control[kernel.NUM_FEEDS] = self._control[kernel.NUM_TOKENS] = self._control[kernel.NUM_SCORED] = 0
         with quick_compilation():
             kernel.run(self._common, self._own, 0, 1, 0, self._byte)
             kernel.publish(self._control, 0)
@@ -151,10 +153,14 @@ class NumbaBackend:
         ids[: len(banned)] = banned
         num_top = num_given = 0
         self._reported.pop(slot, None)
-        if params.logprobs:
+        self._scored.pop(slot, None)
+        if params.logprobs or params.prompt_logprobs_start is not None:
             num_top, num_given = min(params.top_logprobs, self.config.vocab_size), len(params.logprob_token_ids)
             ids[len(banned) : len(banned) + num_given] = params.logprob_token_ids
-            self._reported[slot] = num_top, num_given
+            if params.logprobs:
+                self._reported[slot] = num_top, num_given
+            if params.prompt_logprobs_start is not None:
+                self._scored[slot] = num_top, num_given
         top_k = min(params.top_k, self.config.vocab_size)
         is_adjusted = params.has_penalties or bool(params.logit_bias)
         if is_adjusted:
@@ -190,9 +196,10 @@ class NumbaBackend:
                 state.rows[kernel.POSITION, at : at + count] = np.arange(feed.start, feed.start + count)
             at += count
             state.ints[:, i] = feed.slot, feed.sample, at, 0, 0
+        num_scored = self._want_scores(feeds, at) if self._scored else 0
         if self._reported:
             self._slots.ints[NUM_REPORTED] = 0
-        control[kernel.NUM_FEEDS], control[kernel.NUM_TOKENS] = len(feeds), at
+        control[kernel.NUM_FEEDS], control[kernel.NUM_TOKENS], control[kernel.NUM_SCORED] = len(feeds), at, num_scored
         control[kernel.MAX_STEPS] = min(max_steps, _MAX_STEPS)
         control[kernel.DEADLINE] = time.monotonic_ns() + int(time_limit_s * 1e9)
         sampling = sum(feed.sample for feed in feeds)
@@ -207,8 +214,14 @@ class NumbaBackend:
             self._team.begin()
         kernel.run(self._common, self._own, 0, team, 0, self._byte)
         counts, failed = state.ints[kernel.NUM_SAMPLED_NOW :, : len(feeds)].tolist()
+        scores = self._scores(feeds) if num_scored else {}
         return [
-            _result(state.sampled[i, :count], bad, self._reports(feed.slot, count) if self._reported else ())
+            _result(
+                state.sampled[i, :count],
+                bad,
+                self._reports(feed.slot, count) if self._reported else (),
+                scores.get(feed.slot, ()),
+            )
             for i, (feed, count, bad) in enumerate(zip(feeds, counts, failed, strict=True))
         ]
 
@@ -216,15 +229,33 @@ class NumbaBackend:
         """What the last burst reported of the `count` tokens that it sampled for a slot."""
         if slot not in self._reported:
             return ()
-        num_top, num_given = self._reported[slot]
-        width = 1 + 2 * num_top + num_given
-        rows = self._slots.reports[slot, : count * width].reshape(count, width).clip(min=LOWEST_LOGPROB).tolist()
-        ids, given = slice(1, 1 + num_top), slice(1 + 2 * num_top, width)
-        top = slice(1 + num_top, 1 + 2 * num_top)
-        return tuple(
-            TokenLogprobs(row[0], tuple(zip(map(int, row[ids]), row[top], strict=True)), tuple(row[given]))
-            for row in rows
-        )
+        at = slot * (self._slots.reports.size // self.num_slots)
+        return _token_logprobs(self._slots.reports[at:], count, *self._reported[slot])
+
+    def _want_scores(self, feeds: Sequence[Feed], num_tokens: int) -> int:
+        """Note in the rows which tokens' log probabilities are wanted, and where to put them; how many they are."""
+        rows = self._feeds.rows
+        rows[kernel.SCORED, :num_tokens] = -1
+        total = start = to = 0
+        for feed in feeds:
+            if count := len(feed.scored_ids):
+                scored = slice(start + feed.first_scored, start + feed.first_scored + count)
+                end = to + count * _report_width(*self._scored[feed.slot])
+                rows[kernel.SCORED, scored] = feed.scored_ids
+                rows[kernel.REPORT_AT, scored] = np.arange(to, end, (end - to) // count)
+                total, to = total + count, end
+            start += len(feed.token_ids)
+        return total
+
+    def _scores(self, feeds: Sequence[Feed]) -> dict[int, tuple[TokenLogprobs, ...]]:
+        """What the last burst reported of scored tokens, by slot."""
+        scores, at = {}, 0
+        for feed in feeds:
+            if count := len(feed.scored_ids):
+                sizes = self._scored[feed.slot]
+                scores[feed.slot] = _token_logprobs(self._feeds.reports[at:], count, *sizes)
+                at += count * _report_width(*sizes)
+        return scores
 
 
 class _Team:
@@ -270,16 +301,39 @@ class _Team:
                 os.write(write, b"x")
 
 
-def _result(sampled: np.ndarray, has_failed: int, logprobs: tuple[TokenLogprobs, ...]) -> Burst:
+def _report_width(num_top: int, num_given: int) -> int:
+    """Numbers in a report that tells of so many tokens beside the one it is about."""
+    return 1 + 2 * num_top + num_given
+
+
+def _token_logprobs(reports: np.ndarray, count: int, num_top: int, num_given: int) -> tuple[TokenLogprobs, ...]:
+    """The first `count` of the kernels' reports."""
+    width = _report_width(num_top, num_given)
+    rows = reports[: count * width].reshape(count, width).clip(min=LOWEST_LOGPROB).tolist()
+    ids, given = slice(1, 1 + num_top), slice(1 + 2 * num_top, width)
+    top = slice(1 + num_top, 1 + 2 * num_top)
+    return tuple(
+        TokenLogprobs(row[0], tuple(zip(map(int, row[ids]), row[top], strict=True)), tuple(row[given])) for row in rows
+    )
+
+
+def _result(
+    sampled: np.ndarray,
+    failed: int,
+    logprobs: tuple[TokenLogprobs, ...],
+    prompt_logprobs: tuple[TokenLogprobs, ...],
+) -> Burst:
     """What `sampled` means, where ~id is the end of a sample that another one follows."""
+    if failed & kernel.FED:
+        return Burst((), NumericalError(_NOT_FINITE))
     token_ids = sampled.tolist()
     ends = []
     if token_ids and min(token_ids) < 0:
         ends = [i + 1 for i, token in enumerate(token_ids) if token < 0]
         for end in ends:
             token_ids[end - 1] = ~token_ids[end - 1]
-    error = NumericalError("the model produced numbers that are not finite") if has_failed else None
-    return Burst(tuple(token_ids), error, tuple(ends), logprobs)
+    error = NumericalError(_NOT_FINITE) if failed else None
+    return Burst(tuple(token_ids), error, tuple(ends), logprobs, prompt_logprobs)
 
 
 def _num_cores() -> int:
@@ -344,14 +398,15 @@ def _new_slots(config: ModelConfig, n: int) -> Slots:
         marks=np.zeros((n, config.vocab_size), np.uint8),
         ids=np.zeros((n, config.vocab_size + MAX_GIVEN_LOGPROBS), np.int32),
         by_token=np.zeros((n, 3, config.vocab_size)),
-        reports=np.zeros((n, _MAX_STEPS * (1 + 2 * MAX_TOP_LOGPROBS + MAX_GIVEN_LOGPROBS))),
+        reports=np.zeros(n * _MAX_STEPS * _report_width(MAX_TOP_LOGPROBS, MAX_GIVEN_LOGPROBS)),
     )  # fmt: skip
 
 
 def _new_feeds(sizes: Sizes, n: int, tokens: int, number: np.dtype) -> kernel.Feeds:
     return kernel.Feeds(
-        ints=np.zeros((5, n), np.int64), rows=np.zeros((3, tokens), np.int64),
+        ints=np.zeros((5, n), np.int64), rows=np.zeros((5, tokens), np.int64),
         last=np.zeros(n * sizes.x_stride, number), sampled=np.zeros((n, _MAX_STEPS), np.int32),
+        reports=np.zeros(tokens * _report_width(MAX_TOP_LOGPROBS, MAX_GIVEN_LOGPROBS)),
     )  # fmt: skip
 
 

@@ -24,6 +24,8 @@ from microgpt.params import SamplingParams
 # 64 sequences), and cost 20x as soon as another process, or our own HTTP loop, wants one of the cores.
 _ONE_THREAD_BELOW = 10_000_000
 
+_LOGIT_ROWS = 64  # rows of prompts whose logits are there at a time
+
 _DTYPES = {
     "float32": torch.float32,
     "float64": torch.float64,
@@ -41,6 +43,8 @@ class _Row:
     token_ids: Sequence[int]
     start: int
     sample: bool
+    first_scored: int = 0
+    scored_ids: Sequence[int] = ()
 
     @property
     def end(self) -> int:
@@ -53,7 +57,6 @@ class TorchBackend:
     Only places of positions that a sequence has computed are ever read, so pages need no wiping between owners.
     """
 
-    supports: frozenset[str] = frozenset()
     repeats = False
 
     def __init__(self, checkpoint: Checkpoint, device: str, dtype: str, rng: str, max_slots: int, kv_bytes: int):
@@ -93,10 +96,14 @@ class TorchBackend:
         deadline = time.monotonic() + time_limit_s
         sampled: list[list[int]] = [[] for _ in feeds]
         reports: list[list[TokenLogprobs]] = [[] for _ in feeds]
+        scores: list[tuple[TokenLogprobs, ...]] = [()] * len(feeds)
         errors: dict[int, NumericalError] = {}
-        rows = [_Row(i, feed.slot, feed.token_ids, feed.start, feed.sample) for i, feed in enumerate(feeds)]
+        rows = [
+            _Row(i, feed.slot, feed.token_ids, feed.start, feed.sample, feed.first_scored, feed.scored_ids)
+            for i, feed in enumerate(feeds)
+        ]
         for step in range(max_steps):
-            tokens, logprobs = self._step(rows)
+            tokens, logprobs = self._step(rows, scores)
             going: list[_Row] = []
             for row, token, report in zip(rows, tokens, logprobs, strict=True):
                 if isinstance(token, NumericalError):
@@ -111,19 +118,31 @@ class TorchBackend:
             if not rows or step + 1 == max_steps or time.monotonic() >= deadline:
                 break
         return [
-            Burst(tuple(tokens), errors.get(i), logprobs=tuple(logprobs))
+            Burst(tuple(tokens), errors.get(i), logprobs=tuple(logprobs), prompt_logprobs=scores[i])
             for i, (tokens, logprobs) in enumerate(zip(sampled, reports, strict=True))
         ]
 
-    def _step(self, rows: list[_Row]) -> tuple[list[int | NumericalError | None], list[TokenLogprobs | None]]:
+    def _step(
+        self, rows: list[_Row], scores: list[tuple[TokenLogprobs, ...]]
+    ) -> tuple[list[int | NumericalError | None], list[TokenLogprobs | None]]:
         """Feed all rows; per row the sampled id, None if it does not sample, or what went wrong; and what is reported
-        of the id."""
-        x = self._forward(rows)  # (rows, C)
+        of the id. Puts what is reported of rows' scored ids into `scores`, by feed."""
+        states = self._forward(rows)  # (R, C), R = all tokens of all rows
+        ends = list(itertools.accumulate(len(row.token_ids) for row in rows))
+        x = states[torch.tensor(ends, device=self.device) - 1]  # (rows, C)
         sampling = [i for i, row in enumerate(rows) if row.sample]
         logits = self._model.lm_head(x[sampling]).double() if sampling else x.new_empty(0, self.config.vocab_size)
         # A NaN at any of a sequence's positions reaches its last row, so checking that row finds it.
         sound = torch.isfinite(x).all(dim=1)
         sound[sampling] &= torch.isfinite(logits).all(dim=1)
+        for i, row in enumerate(rows):
+            if row.scored_ids:
+                first = ends[i] - len(row.token_ids) + row.first_scored
+                scored = self._score(row, states[first : first + len(row.scored_ids)])
+                if scored is None:
+                    sound[i] = False
+                else:
+                    scores[row.feed] = scored
         results: list[int | NumericalError | None] = [None] * len(rows)
         slots, positions = [rows[i].slot for i in sampling], [rows[i].end for i in sampling]
         reports: list[TokenLogprobs | None] = [None] * len(rows)
@@ -134,8 +153,19 @@ class TorchBackend:
             results[i] = NumericalError("the model produced numbers that are not finite")
         return results, reports
 
+    def _score(self, row: _Row, states: Tensor) -> tuple[TokenLogprobs, ...] | None:
+        """What is reported of a row's scored ids, given the states (scored ids, C) that they follow; None if one of
+        their logits is not finite."""
+        reports: list[TokenLogprobs] = []
+        for part in range(0, len(states), _LOGIT_ROWS):
+            logits = self._model.lm_head(states[part : part + _LOGIT_ROWS]).double()
+            if not torch.isfinite(logits).all():
+                return None
+            reports += self._sampler.prompt_logprobs(row.slot, row.scored_ids[part : part + _LOGIT_ROWS], logits)
+        return tuple(reports)
+
     def _forward(self, rows: list[_Row]) -> Tensor:
-        """The final hidden state (rows, C) of each row's last token; K and V of all tokens are written."""
+        """The final hidden states (R, C) of all R tokens of all rows, whose K and V are written."""
         device = self.device
         lengths = [len(row.token_ids) for row in rows]
         ids = torch.tensor([t for row in rows for t in row.token_ids], device=device)
@@ -161,8 +191,7 @@ class TorchBackend:
                     places = self._places[row.slot, : row.end]
                     y[part] = _attend_chunk(q[part], keys[places], values[places])
             x = block.finish(x, y.flatten(1))
-        last = [offset + length - 1 for offset, length in zip(offsets, lengths, strict=True)]
-        return x[torch.tensor(last, dtype=torch.long, device=device)]
+        return x
 
     def _reading(self, slots: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         """What queries at `positions` of `slots`, both (N,), read: the places (N, L) of positions 0, 1, ..., and which

@@ -87,6 +87,10 @@ class TorchSampler:
             reports[i] = report
         return reports
 
+    def prompt_logprobs(self, slot: int, tokens: Sequence[int], z: Tensor) -> list[TokenLogprobs]:
+        """What is reported of neighbouring tokens of a slot's prompt, given the model's float64 logits for them."""
+        return token_logprobs(z, [self._slots[slot].params] * len(tokens), tokens, is_prompt=True)
+
     def _adjust(self, z: Tensor, slots: Sequence[int], states: list[_Slot]) -> None:
         penalised = [i for i, state in enumerate(states) if state.params.has_penalties]
         if penalised and self._in_prompt is not None and self._in_output is not None:

@@ -4,13 +4,13 @@ import heapq
 from collections import deque
 from dataclasses import dataclass
 
-from microgpt.backends import OPTIONAL_KNOBS, PAGE_TOKENS, Backend, Burst, pages_for
+from microgpt.backends import PAGE_TOKENS, Backend, Burst, pages_for
 from microgpt.engine.kv_memory import KVMemory
 from microgpt.engine.prefix_cache import PrefixCache
 from microgpt.engine.scheduler import BURST_TIME_S, plan, samples_for_slot
 from microgpt.engine.sequence import Job, Sequence
 from microgpt.errors import InvalidRequest, NumericalError
-from microgpt.params import SamplingParams
+from microgpt.logprobs import TokenLogprobs
 from microgpt.request import Event, Failed, Finished, FinishReason, GenerationRequest, Usage
 from microgpt.stops import StopMatcher, compile_stops
 from microgpt.text_stream import TextStream
@@ -59,8 +59,6 @@ class Engine:
         # Most pages of a sequence that are worth keeping: no prompt can share a page with the context's last position.
         self._most_kept = (self.config.block_size - 1) // PAGE_TOKENS if prefix_cache else 0
         self._prompt_tokens = self._cached_tokens = 0
-        # Knobs that the backend lacks, with the value that does nothing.
-        self._lacking = {name: getattr(SamplingParams, name) for name in OPTIONAL_KNOBS if name not in backend.supports}
 
     @property
     def has_work(self) -> bool:
@@ -94,9 +92,9 @@ class Engine:
             raise InvalidRequest(f"prompt length must be in [1, {config.block_size}], got {len(request.prompt_ids)}")
         if request.num_samples < 1:
             raise InvalidRequest(f"num_samples must be >= 1, got {request.num_samples}")
-        for name, neutral in self._lacking.items():
-            if (value := getattr(params, name)) != neutral:
-                raise InvalidRequest(f"{name} must be left out with this backend, got {value!r:.80}")
+        num_prompt, scored = len(request.prompt_ids), params.prompt_logprobs_start
+        if scored is not None and scored > num_prompt:
+            raise InvalidRequest(f"prompt_logprobs_start must be in [0, {num_prompt}], got {scored}")
         for name, ids in (
             ("prompt_ids", request.prompt_ids),
             ("logit_bias ids", [token for token, _ in params.logit_bias]),
@@ -124,16 +122,22 @@ class Engine:
         num_prompt = len(request.prompt_ids)
         room = self.room(num_prompt)
         params = request.params
-        limit = min(room, params.max_tokens or room)
+        limit = room if params.max_tokens is None else min(room, params.max_tokens)
+        scored = params.prompt_logprobs_start
         job = Job(
             request,
             limit,
-            num_pages=pages_for(num_prompt + limit - 1),  # the last token sampled needs no position
-            most_shared=min(self._most_kept, (num_prompt - 1) // PAGE_TOKENS),  # the last one fed gives logits
+            num_pages=pages_for(num_prompt + max(limit, 1) - 1),  # the last token sampled needs no position
+            # The token before the first one that logits are needed for must be fed.
+            most_shared=self._most_shared(num_prompt if scored is None else max(scored, 1)),
             stop_rules=compile_stops(params.stop, params.stop_regex) if params.stop or params.stop_regex else None,
         )
         self._live[request.id] = job
         self._waiting.append(job)
+
+    def _most_shared(self, num_tokens: int) -> int:
+        """How many pages of a prompt can come from the prefix cache when logits are needed after num_tokens of it."""
+        return min(self._most_kept, (num_tokens - 1) // PAGE_TOKENS)
 
     def cancel(self, request_id: str) -> None:
         """End what is left of a request now; Finished events come from the next `step`. An id that is not live is
@@ -166,11 +170,15 @@ class Engine:
         bursts = self.backend.burst(feeds, max_steps, BURST_TIME_S)
         for sequence, feed, burst in zip(sequences, feeds, bursts, strict=True):
             sequence.num_computed += len(feed.token_ids)
+            if burst.prompt_logprobs:
+                sequence.scores += burst.prompt_logprobs
             if burst.error is not None:
                 if not self._stopped_before(sequence, burst, events):
                     self._fail(sequence, burst.error, events)
             elif burst.token_ids:
                 self._take(sequence, burst, events)
+            elif not sequence.job.limit and sequence.num_computed == sequence.num_prompt:
+                self._end_prompt(sequence, events)
         return events
 
     def _admit(self) -> bool:
@@ -181,6 +189,8 @@ class Engine:
         """
         while self._waiting and self._free_slots:
             job = self._waiting[0]
+            if job.wants_scores and any(other.job is job for other in self._running.values()):
+                return True  # for the first sample's, which are those of all
             shared: list[int] = []
             if job.most_shared:
                 shared = self._prefixes.match(job.request.prompt_ids, job.most_shared)
@@ -209,7 +219,7 @@ class Engine:
         self._prefixes.make_room(count)
         request, first, rules = job.request, job.next_sample, job.stop_rules
         num_samples = 1
-        if self.backend.repeats and request.num_samples > 1 and rules is None:
+        if self.backend.repeats and request.num_samples > 1 and job.can_repeat:
             num_samples = samples_for_slot(job, len(self._free_slots), self.config.num_parameters)
         job.next_sample += num_samples
         sequence = Sequence(
@@ -221,6 +231,7 @@ class Engine:
             num_cached=len(shared) * PAGE_TOKENS,
             text_stream=TextStream(self.tokenizer, request.special_text),
             stops=None if rules is None else StopMatcher(rules, trim=not request.params.no_stop_trim),
+            is_scoring=job.wants_scores,
         )
         self._running[sequence.slot] = sequence
         self._count_prompt(sequence)
@@ -268,8 +279,7 @@ class Engine:
             return
         completes_prompt = sequence.is_prefilling
         sequence.num_computed += len(token_ids) - 1
-        event, end_event = sequence.append(token_ids, logprobs)
-        events.append(event)
+        end_event = self._append(sequence, token_ids, logprobs, events)
         if end_event is not None:
             self._release(sequence)
             events.append(end_event)
@@ -277,12 +287,40 @@ class Engine:
         elif completes_prompt:
             self._keep(sequence)
 
+    def _append(
+        self,
+        sequence: Sequence,
+        token_ids: tuple[int, ...],
+        logprobs: tuple[TokenLogprobs, ...],
+        events: list[Event],
+    ) -> Finished | None:
+        """Append sampled tokens to a sequence, after what is told of its prompt; the end of the sample, if it is one,
+        is left to the caller."""
+        if sequence.is_prefilling:
+            self._tell_scores(sequence, events)
+        event, end_event = sequence.append(token_ids, logprobs)
+        events.append(event)
+        return end_event
+
+    def _tell_scores(self, sequence: Sequence, events: list[Event]) -> None:
+        """Add the event of the prompt's log probabilities, where they were asked for. The prompt is complete."""
+        if sequence.request.params.prompt_logprobs_start is None:
+            return
+        events.append(sequence.scored())
+        sequence.job.most_shared = self._most_shared(sequence.num_prompt)  # further samples need no more of its logits
+
+    def _end_prompt(self, sequence: Sequence, events: list[Event]) -> None:
+        """End a sample of no tokens, whose prompt is complete."""
+        self._tell_scores(sequence, events)
+        self._release(sequence)
+        events.append(Finished(sequence.request.id, FinishReason.LENGTH, sequence.usage, sequence.samples.start))
+        self._end(sequence.job, 1)
+
     def _stopped_before(self, sequence: Sequence, burst: Burst, events: list[Event]) -> bool:
         """Whether a sequence that failed in a burst was to stop before that, by its text; then it has ended."""
         if sequence.stops is None or not burst.token_ids:
             return False
-        event, end_event = sequence.append(burst.token_ids, burst.logprobs)
-        events.append(event)
+        end_event = self._append(sequence, burst.token_ids, burst.logprobs, events)
         if end_event is None:
             return False
         self._release(sequence, is_sound=False)

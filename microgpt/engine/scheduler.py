@@ -36,7 +36,12 @@ def plan(running: Iterable[Sequence]) -> tuple[list[Sequence], list[Feed], int]:
             if not completes:
                 max_steps = 1
         sequences.append(sequence)
-        feeds.append(Feed(sequence.slot, tokens, sequence.num_computed, completes))
+        start, samples = sequence.num_computed, completes and sequence.job.limit > 0
+        if sequence.is_scoring:
+            first, scored_ids = sequence.next_scored(len(tokens))
+            feeds.append(Feed(sequence.slot, tokens, start, samples, first, scored_ids))
+        else:
+            feeds.append(Feed(sequence.slot, tokens, start, samples))
     return sequences, feeds, max_steps
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
 
 from microgpt.logprobs import TokenLogprobs
-from microgpt.request import Finished, FinishReason, GenerationRequest, TokenEvent, Usage
+from microgpt.request import Finished, FinishReason, GenerationRequest, PromptScored, TokenEvent, Usage
 from microgpt.stops import StopMatcher, StopRules
 from microgpt.text_stream import TextStream
 
@@ -15,7 +15,8 @@ class Job:
 
     limit: most tokens of a sample. num_pages: for every position that a sample may reach. most_shared: of how many of
     these the prefix cache may have K and V already. stop_rules: of stops in the text, None without. next_sample: the
-    first one that no sequence has taken. num_left: samples that have not ended.
+    first one that no sequence has taken. prompt_logprobs: as PromptScored has them, None until they are known.
+    num_left: samples that have not ended.
     """
 
     request: GenerationRequest
@@ -24,6 +25,7 @@ class Job:
     most_shared: int
     stop_rules: StopRules | None = None
     next_sample: int = 0
+    prompt_logprobs: tuple[TokenLogprobs | None, ...] | None = None
     num_left: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -34,6 +36,16 @@ class Job:
         """Samples that no sequence has taken."""
         return self.request.num_samples - self.next_sample
 
+    @property
+    def can_repeat(self) -> bool:
+        """Whether one slot may make several samples: nothing happens but sampling."""
+        return self.limit > 0 and self.stop_rules is None and self.request.params.prompt_logprobs_start is None
+
+    @property
+    def wants_scores(self) -> bool:
+        """Whether log probabilities of the prompt are asked for and not known yet."""
+        return self.request.params.prompt_logprobs_start is not None and self.prompt_logprobs is None
+
 
 @dataclass(slots=True, eq=False)
 class Sequence:
@@ -42,7 +54,8 @@ class Sequence:
     samples: which ones are left, the one being made included. num_computed: how many of its tokens are in KV memory, or
     more where a burst sampled past the end. pages: its page table. num_cached: how many tokens the prefix cache had
     when it was admitted. kept_pages: the pages of the prefix cache that it holds; they have its first tokens.
-    output_ids, text_stream: of the sample being made. stops: looks for stops in its text, None without; then there is
+    is_scoring: whether it finds the log probabilities of the prompt, for all samples of the job; scores: of those of
+    its tokens that are known. output_ids, text_stream: of the sample being made. stops: looks for stops in its text, None without; then there is
     one sample, as another one that the slot had begun could not be taken back.
     """
 
@@ -54,6 +67,8 @@ class Sequence:
     num_cached: int
     text_stream: TextStream
     stops: StopMatcher | None = None
+    is_scoring: bool = False
+    scores: list[TokenLogprobs | None] = field(default_factory=list)
     num_computed: int = field(init=False)
     num_reused: int = field(init=False)  # prompt tokens that the sample being made did not have to compute
     output_ids: list[int] = field(default_factory=list)
@@ -95,6 +110,24 @@ class Sequence:
             return self.request.prompt_ids[self.num_computed : self.num_computed + most]
         return self.output_ids[-1:]
 
+    def next_scored(self, num_fed: int) -> tuple[int, SequenceOf[int]]:
+        """Which of the prompt's tokens are to be scored when its next num_fed are fed: after which of these comes the
+        first one, and they."""
+        asked = self.request.params.prompt_logprobs_start or 0
+        start, end = self.num_computed, self.num_computed + num_fed
+        first = max(asked - 1, start)
+        return first - start, self.request.prompt_ids[first + 1 : end + 1]
+
+    def scored(self) -> PromptScored:
+        """What is told of the prompt's log probabilities, which are known."""
+        job = self.job
+        if self.is_scoring:
+            start = job.request.params.prompt_logprobs_start
+            job.prompt_logprobs = (None, *self.scores) if start == 0 else tuple(self.scores)
+            self.is_scoring = False
+        assert job.prompt_logprobs is not None
+        return PromptScored(job.request.id, job.prompt_logprobs, self.samples.start)
+
     def append(
         self, token_ids: tuple[int, ...], logprobs: tuple[TokenLogprobs, ...] = ()
     ) -> tuple[TokenEvent, Finished | None]:
@@ -121,7 +154,7 @@ class Sequence:
             elif reason is not None:
                 text += stops.finish(self.text_stream.flush())
         index = self.samples.start
-        event = TokenEvent(self.request.id, token_ids, text, index, logprobs[: len(token_ids)])
+        event = TokenEvent(self.request.id, token_ids, text, index, logprobs[: len(token_ids)], self.num_reused)
         if reason is None:
             return event, None
         return event, Finished(self.request.id, reason, self.usage, index, matched)

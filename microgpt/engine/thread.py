@@ -6,7 +6,7 @@ from queue import SimpleQueue
 
 from microgpt.engine.engine import Engine
 from microgpt.errors import EngineFault, InvalidRequest, MicrogptError, Overloaded
-from microgpt.request import Event, Failed, GenerationRequest, TokenEvent
+from microgpt.request import Event, Failed, Finished, GenerationRequest
 
 
 class EngineThread:
@@ -119,7 +119,7 @@ class EngineThread:
         return True
 
     def _publish(self, events: list[Event]) -> None:
-        ended = [event for event in events if not isinstance(event, TokenEvent)]
+        ended = [event for event in events if isinstance(event, (Finished, Failed))]
         if ended:
             with self._lock:
                 self._num_live -= len(ended)

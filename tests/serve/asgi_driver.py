@@ -128,8 +128,20 @@ class Served:
 
     def __init__(self, settings: Settings, checkpoint: Checkpoint, build: Callable[[], Engine]):
         self.client = EngineClient(build, max_queue=settings.max_queue)
-        self.service = Service(checkpoint, self.client, max_bodies_bytes=settings.max_bodies_bytes)
-        self.app = build_app(settings, self.service, RateLimiter(settings.rate_limit, settings.rate_burst))
+        self.service = Service(
+            checkpoint,
+            self.client,
+            max_bodies_bytes=settings.max_bodies_bytes,
+            parse_special=settings.parse_special,
+            incremental_streams=settings.incremental_streaming_output,
+        )
+        info_rate = settings.rate_limit_info
+        self.app = build_app(
+            settings,
+            self.service,
+            RateLimiter(settings.rate_limit, settings.rate_burst),
+            RateLimiter(info_rate, info_rate[0] if info_rate else 1, name="info"),
+        )
 
     def send(
         self,

@@ -148,7 +148,7 @@ def test_unexpected_exception_is_a_json_500_and_logged(
     tiny_checkpoint: Checkpoint, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
     async def scenario(service: Served, engine: ScriptedEngine) -> None:
-        def broken(*args: Any) -> Any:
+        def broken(*args: Any, **kwargs: Any) -> Any:
             raise ZeroDivisionError
 
         monkeypatch.setattr(service.service, "start", broken)
