@@ -5,7 +5,11 @@ Exit codes: 0 after SIGTERM or SIGINT, 1 if the server cannot start, 2 for bad s
 
 import asyncio
 import contextlib
+<<<<<<< HEAD
 import dataclasses
+=======
+import gc
+>>>>>>> wip-sglang
 import logging
 import os
 import signal
@@ -15,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import uvicorn
 
-from microgpt import Checkpoint, CheckpointError, MicrogptError, build_engine, load_checkpoint
+from microgpt import Checkpoint, CheckpointError, EngineFault, MicrogptError, build_engine, load_checkpoint
 from serve.access import configure_logging
 from serve.app import build_app, model_card
 from serve.engine_client import EngineClient
@@ -101,6 +105,7 @@ async def _serve(
     code = 0
     if built.done():
         if (error := built.exception()) is None:
+            _spare_collector()
             _announce(_banner(settings, service, url))
             await asyncio.wait((stopped, serving), return_when=asyncio.FIRST_COMPLETED)
         else:
@@ -122,6 +127,9 @@ async def _serve(
 async def _drain(server: "_Server", service: Service, listener: socket.socket, grace_s: float) -> None:
     """Finish accepted requests, refusing new ones; then close everything."""
     service.draining = True
+    if service.paused:
+        with contextlib.suppress(EngineFault):
+            await service.resume()
     try:
         async with asyncio.timeout(grace_s):
             await service.idle()
@@ -209,6 +217,17 @@ def _stop_on_signals() -> asyncio.Event:
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop, signal_number)
     return stopping
+
+
+def _spare_collector() -> None:
+    """Let garbage collections pass over what is there for good, and come less often.
+
+    They took 7 % of a small request's CPU, and each full one 60 ms, in which nobody was answered. What requests leave
+    behind is freed by counting references; the collector is for the few cycles that errors make.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def _allow_many_connections() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from microgpt import (
     Engine,
@@ -30,6 +30,8 @@ from serve.histogram import Histogram, RecentRate
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 # Bounds of what is counted: sequences in a step, and seconds between tokens, of which a burst has many a millisecond.
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 TOKEN_GAPS_S = (
@@ -46,6 +48,8 @@ class EngineState(StrEnum):
 @dataclass(slots=True)
 class Progress:
     """What has come of sample `index` of a generation since the last look; `end` with its last piece.
+
+    weight_version: of the weights that made the last of it.
 
     The others are filled only for generations that want tokens: the ids of the tokens and their log probabilities, as
     TokenEvent has them, those of the prompt's, as PromptScored has them, and num_cached, as in Usage, as far as known.
@@ -181,7 +185,8 @@ class EngineClient:
 
     build: makes the engine, on the engine thread. max_queue: most samples accepted and not finished.
     num_tokens: sampled for generations that were still wanted, since the start. batch_sizes: how many samples got
-    tokens, by step. token_gaps: seconds between the tokens of a sample, its first piece's left out.
+    tokens, by step. token_gaps: seconds between the tokens of a sample, its first piece's left out. weight_version,
+    is_paused: as of the events that have come so far.
     """
 
     def __init__(self, build: Callable[[], Engine], *, max_queue: int):
@@ -192,6 +197,7 @@ class EngineClient:
         self.token_gaps = Histogram(TOKEN_GAPS_S)
         self.recent_tokens = RecentRate()  # of time.monotonic
         self.weight_version = "default"
+        self.is_paused = False
         self._thread = EngineThread(
             build,
             max_queue=max_queue,
@@ -241,6 +247,70 @@ class EngineClient:
         for request in requests:
             self._generations[request.id] = generation
         return generation
+
+    @property
+    def live_ids(self) -> list[str]:
+        """Of requests that somebody waits for."""
+        return list(self._generations)
+
+    def abort(self, ids: Sequence[str]) -> None:
+        """End requests now; whoever waits for them gets what they have so far. Unknown ids are ignored."""
+        self._thread.cancel(ids)
+
+    async def flush_cache(self) -> bool:
+        """Empty the prefix cache, unless requests are running or waiting; whether it was done. Raises EngineFault."""
+
+        def flush(engine: Engine) -> bool:
+            if engine.is_idle:
+                engine.flush_cache()
+            return engine.is_idle
+
+        return await self._call(flush)
+
+    async def pause(self, *, retract: bool = False) -> None:
+        """Stop after the step that is running; requests are still accepted, and wait. retract: whether running ones
+        give back their slots and pages. Raises EngineFault."""
+
+        def pause(engine: Engine) -> None:
+            if retract:
+                engine.retract()
+            engine.pause()
+            self._on_loop(self._set_paused, True)
+
+        await self._call(pause)
+
+    async def resume(self) -> None:
+        """Go on after `pause`. Raises EngineFault."""
+
+        def resume(engine: Engine) -> None:
+            engine.resume()
+            self._on_loop(self._set_paused, False)
+
+        await self._call(resume)
+
+    async def update_weights(self, swap: Callable[[], None] | None, version: str | None) -> int:
+        """Serve new weights, as Backend.pack has them (None: those that serve), under a new version (None: the same).
+
+        Waits until all requests of now have ended, unless generation is paused: then frozen ones go on with the new
+        weights. How many those are. Requests that come meanwhile wait. Raises EngineFault.
+        """
+
+        def update(engine: Engine) -> int:
+            num_frozen = engine.update_weights(swap) if swap is not None else 0
+            if version is not None:
+                self._on_loop(self._set_version, version)  # behind the events of all that the old ones made
+            return num_frozen
+
+        return await self._call(update, when_settled=True)
+
+    async def _call(self, function: Callable[[Engine], T], *, when_settled: bool = False) -> T:
+        return await asyncio.wrap_future(self._thread.call(function, when_settled=when_settled))
+
+    def _set_paused(self, is_paused: bool) -> None:
+        self.is_paused = is_paused
+
+    def _set_version(self, version: str) -> None:
+        self.weight_version = version
 
     def _forget(self, ids: Sequence[str], cancel: bool) -> None:
         for request_id in ids:

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from microgpt.backends.kernels.matmul import PANEL, pack
 from microgpt.backends.kernels.sample import (
     BIAS,
     DEFAULT_RNG,
+    IN_OUTPUT,
     IN_PROMPT,
     NEXT_SEED,
     NUM_BANNED,
@@ -39,10 +40,10 @@ from microgpt.backends.kernels.sample import (
 )
 from microgpt.checkpoint import Checkpoint, StoredTensor
 from microgpt.config import ModelConfig
-from microgpt.errors import NumericalError
+from microgpt.errors import InvalidRequest, NumericalError
 from microgpt.logprobs import LOWEST_LOGPROB, TokenLogprobs
 from microgpt.params import MAX_GIVEN_LOGPROBS, MAX_TOP_LOGPROBS, SamplingParams
-from microgpt.sampling import counter_start
+from microgpt.sampling import counter_start, reference_state
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +90,8 @@ class NumbaBackend:
         self.num_threads = min(num_threads or _num_cores(), kernel.MAX_TEAM)
         self._rng = REFERENCE_RNG if rng == "reference" else DEFAULT_RNG
         self._sizes = _sizes(config)
-        self._weights = _weights(config, checkpoint.tensors, dtype)
+        self._kept = _common_dtype(checkpoint.tensors) if dtype == "float32" else "F32"
+        self._weights = _weights(config, checkpoint.tensors, dtype, self._kept)
         self._uses_columns = self._weights.matrices.nbytes >= _COLUMN_BYTES
         self._cache = Cache(
             np.zeros(self.num_pages * self._sizes.key_page, kept),
@@ -100,6 +102,7 @@ class NumbaBackend:
         # Slots with log probabilities of sampled tokens, and with those of a prompt's: of how many of the likeliest
         # tokens and of how many given ones they tell.
         self._reported: dict[int, tuple[int, int]] = {}
+        self._limits = [0] * max_slots  # how many tokens each slot's samples may have in all
         self._scored: dict[int, tuple[int, int]] = {}
         self._feeds = _new_feeds(self._sizes, max_slots, _MAX_TOKENS + max_slots + config.block_size, number)
         self._control = np.zeros(kernel.CONTROL_SIZE, np.int64)
@@ -143,6 +146,7 @@ class NumbaBackend:
         pages: Sequence[int],
         prompt_ids: Sequence[int] = (),
         samples: range = range(1),
+        output_ids: Sequence[int] = (),
     ) -> None:
         slots = self._slots
         marks, ids = slots.marks[slot], slots.ids[slot]
@@ -167,10 +171,11 @@ class NumbaBackend:
             by_token = slots.by_token[slot]
             by_token[:] = 0
             by_token[IN_PROMPT, list(prompt_ids)] = 1
+            np.add.at(by_token[IN_OUTPUT], list(output_ids), 1)
             for token, bias in params.logit_bias:
                 by_token[BIAS, token] = bias
         slots.ints[:, slot] = (
-            limit, 0, params.min_tokens, top_k, self._rng, len(banned), len(samples) - 1,
+            limit, len(output_ids), params.min_tokens, top_k, self._rng, len(banned), len(samples) - 1,
             prompt_ids[-1] if prompt_ids else 0, len(prompt_ids) - 1, is_adjusted,
             params.logprobs, num_top, num_given, 0,
         )  # fmt: skip
@@ -179,9 +184,11 @@ class NumbaBackend:
             params.repetition_penalty, params.frequency_penalty, params.presence_penalty,
         )  # fmt: skip
         seed = (params.seed + samples.start) % 2**64
-        slots.seeds[START, slot] = (seed or 1) if self._rng == REFERENCE_RNG else counter_start(seed)
+        is_reference = self._rng == REFERENCE_RNG
+        slots.seeds[START, slot] = reference_state(seed, len(output_ids)) if is_reference else counter_start(seed)
         slots.seeds[NEXT_SEED, slot] = (seed + 1) % 2**64
         self._cache.tables[slot, : len(pages)] = pages
+        self._limits[slot] = limit * len(samples)
 
     def burst(self, feeds: Sequence[Feed], max_steps: int, time_limit_s: float) -> list[Burst]:
         state, control = self._feeds, self._control
@@ -202,8 +209,8 @@ class NumbaBackend:
         control[kernel.NUM_FEEDS], control[kernel.NUM_TOKENS], control[kernel.NUM_SCORED] = len(feeds), at, num_scored
         control[kernel.MAX_STEPS] = min(max_steps, _MAX_STEPS)
         control[kernel.DEADLINE] = time.monotonic_ns() + int(time_limit_s * 1e9)
-        sampling = sum(feed.sample for feed in feeds)
-        rows = at + sampling * min(max_steps, _MAX_STEPS, self.config.block_size)
+        most = min(max_steps, _MAX_STEPS)
+        rows = at + sum([min(most, self._limits[feed.slot]) for feed in feeds if feed.sample])
         is_solo = rows == 1 or rows * self.config.num_parameters < _SOLO_PRODUCTS
         if self._team is None or is_solo or (at == 1 and not self._uses_columns):
             control[kernel.COLUMNS] = 0
@@ -225,6 +232,21 @@ class NumbaBackend:
             for i, (feed, count, bad) in enumerate(zip(feeds, counts, failed, strict=True))
         ]
 
+    def pack(self, checkpoint: Checkpoint) -> Callable[[], None]:
+        """The kernels' threads know the arrays by address: the new numbers are copied into them, 5 ms for 10 million in
+        16 bits. So they must be of the same type. Until then memory holds the weights twice."""
+        assert checkpoint.config == self.config
+        stored = _common_dtype(checkpoint.tensors)
+        if self._kept not in ("F32", stored):
+            raise InvalidRequest(f"the new weights must be stored in {self._kept} as those in use, got {stored}")
+        packed = _weights(self.config, checkpoint.tensors, self.dtype, self._kept)
+
+        def swap() -> None:
+            for mine, new in zip(self._weights, packed, strict=True):
+                np.copyto(mine, new, casting="no")
+
+        return swap
+
     def _reports(self, slot: int, count: int) -> tuple[TokenLogprobs, ...]:
         """What the last burst reported of the `count` tokens that it sampled for a slot."""
         if slot not in self._reported:
@@ -234,15 +256,15 @@ class NumbaBackend:
 
     def _want_scores(self, feeds: Sequence[Feed], num_tokens: int) -> int:
         """Note in the rows which tokens' log probabilities are wanted, and where to put them; how many they are."""
-        rows = self._feeds.rows
-        rows[kernel.SCORED, :num_tokens] = -1
+        state = self._feeds
+        state.scored[kernel.SCORED, :num_tokens] = -1
         total = start = to = 0
         for feed in feeds:
             if count := len(feed.scored_ids):
                 scored = slice(start + feed.first_scored, start + feed.first_scored + count)
                 end = to + count * _report_width(*self._scored[feed.slot])
-                rows[kernel.SCORED, scored] = feed.scored_ids
-                rows[kernel.REPORT_AT, scored] = np.arange(to, end, (end - to) // count)
+                state.scored[kernel.SCORED, scored] = feed.scored_ids
+                state.scored[kernel.REPORT_AT, scored] = np.arange(to, end, (end - to) // count)
                 total, to = total + count, end
             start += len(feed.token_ids)
         return total
@@ -404,14 +426,15 @@ def _new_slots(config: ModelConfig, n: int) -> Slots:
 
 def _new_feeds(sizes: Sizes, n: int, tokens: int, number: np.dtype) -> kernel.Feeds:
     return kernel.Feeds(
-        ints=np.zeros((5, n), np.int64), rows=np.zeros((5, tokens), np.int64),
+        ints=np.zeros((5, n), np.int64), rows=np.zeros((3, tokens), np.int64),
         last=np.zeros(n * sizes.x_stride, number), sampled=np.zeros((n, _MAX_STEPS), np.int32),
+        scored=np.zeros((2, tokens), np.int64),
         reports=np.zeros(tokens * _report_width(MAX_TOP_LOGPROBS, MAX_GIVEN_LOGPROBS)),
     )  # fmt: skip
 
 
-def _weights(config: ModelConfig, tensors: Mapping[str, StoredTensor], dtype: str) -> Weights:
-    """The checkpoint's tensors as the kernels want them."""
+def _weights(config: ModelConfig, tensors: Mapping[str, StoredTensor], dtype: str, kept: str) -> Weights:
+    """The checkpoint's tensors as the kernels want them. kept: the stored type whose bits stay as they are, or F32."""
     layers = range(config.n_layer)
     groups = [
         [[f"layer{i}.attn_wq", f"layer{i}.attn_wk", f"layer{i}.attn_wv"] for i in layers],
@@ -421,7 +444,6 @@ def _weights(config: ModelConfig, tensors: Mapping[str, StoredTensor], dtype: st
         [["lm_head"]],
     ]
     table_dtype = "float32" if dtype == "int8" else dtype
-    kept = "F32" if dtype != "float32" else _common_dtype(tensors)
     tables = np.concatenate([_table(_stored([tensors[name]], table_dtype, kept)) for name in ("wte", "wpe")])
     parts = [_matrix([tensors[name] for name in names], dtype, kept) for group in groups for names in group]
     matrices = _on_huge_pages(np.concatenate([pack(bits) for bits, _ in parts]))

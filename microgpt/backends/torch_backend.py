@@ -5,7 +5,7 @@ It promises the same bits only at a fixed batch shape: BLAS picks its summation 
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -65,8 +65,7 @@ class TorchBackend:
         self.dtype = dtype
         if config.num_parameters < _ONE_THREAD_BELOW:
             torch.set_num_threads(1)  # for the whole process: torch has no narrower switch
-        self._model = GPT(config).to(self.device, _DTYPES[dtype]).requires_grad_(False).eval()
-        self._model.load_arrays({name: tensor.widened() for name, tensor in checkpoint.tensors.items()})
+        self._model = self._new_model(checkpoint)
         self.num_slots = max_slots
         self.num_pages = page_count(config, _DTYPES[dtype].itemsize, max_slots, kv_bytes)
         shape = (config.n_layer, self.num_pages * PAGE_TOKENS, config.n_head, config.head_dim)
@@ -85,9 +84,10 @@ class TorchBackend:
         pages: Sequence[int],
         prompt_ids: Sequence[int] = (),
         samples: range = range(1),
+        output_ids: Sequence[int] = (),
     ) -> None:
         assert len(samples) == 1
-        self._sampler.open(slot, params, limit, prompt_ids, samples.start)
+        self._sampler.open(slot, params, limit, prompt_ids, samples.start, output_ids)
         places = torch.tensor(pages)[:, None] * PAGE_TOKENS + torch.arange(PAGE_TOKENS)  # (pages, 16)
         self._places[slot, : places.numel()] = places.flatten()
 
@@ -121,6 +121,21 @@ class TorchBackend:
             Burst(tuple(tokens), errors.get(i), logprobs=tuple(logprobs), prompt_logprobs=scores[i])
             for i, (tokens, logprobs) in enumerate(zip(sampled, reports, strict=True))
         ]
+
+    def pack(self, checkpoint: Checkpoint) -> Callable[[], None]:
+        """A second model, which takes the place of the first."""
+        assert checkpoint.config == self.config
+        model = self._new_model(checkpoint)
+
+        def swap() -> None:
+            self._model = model
+
+        return swap
+
+    def _new_model(self, checkpoint: Checkpoint) -> GPT:
+        model = GPT(checkpoint.config).to(self.device, _DTYPES[self.dtype]).requires_grad_(False).eval()
+        model.load_arrays({name: tensor.widened() for name, tensor in checkpoint.tensors.items()})
+        return model
 
     def _step(
         self, rows: list[_Row], scores: list[tuple[TokenLogprobs, ...]]

@@ -30,7 +30,7 @@ def plan(running: Iterable[Sequence]) -> tuple[list[Sequence], list[Feed], int]:
         if not tokens:  # prefilling, and the budget is spent
             max_steps = 1
             continue
-        completes = sequence.num_computed + len(tokens) >= sequence.num_prompt
+        completes = sequence.num_computed + len(tokens) >= sequence.num_prefill
         if sequence.is_prefilling:
             budget -= len(tokens)
             if not completes:

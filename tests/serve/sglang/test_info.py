@@ -122,9 +122,9 @@ def test_probes_of_a_server_that_loads_fails_pauses_or_shuts_down():
 
     async def scenario(service: Served, engine: ScriptedEngine) -> None:
         all_503 = {"/health_generate": 503, "/ready": 503, "/ping": 503}
-        service.service.paused = True
+        service.client.is_paused = True
         assert await statuses(service) == all_503 | {"/ping": 200}
-        service.service.paused = False
+        service.client.is_paused = False
         service.service.draining = True
         assert await statuses(service) == all_503
         service.service.draining = False
@@ -187,14 +187,25 @@ def test_the_usual_model_path_selects_no_chat_template_of_other_models():
         assert not any(re.search(pattern, name, re.IGNORECASE) for pattern in TEMPLATE_PATTERNS)
 
 
+TEXTS = (
+    "model_path", "served_model_name", "tokenizer_path", "load_format", "weight_version", "disaggregation_mode",
+    "schedule_policy", "status", "version", "launch_command", "frontend",
+)  # fmt: skip
+NUMBERS = (
+    "context_length", "max_req_input_len", "max_running_requests", "max_queued_requests", "max_total_num_tokens",
+    "tp_size", "dp_size", "pp_size",
+)  # fmt: skip
+SWITCHES = ("is_embedding", "skip_tokenizer_init", "enable_metrics")
+
+
 def test_server_info(web: httpx.Client):
     for route in ("/server_info", "/get_server_info"):
         info = get(web, route)
         assert types(info) == {
             **types(public_values(load_settings([], {"CORS_ORIGINS": "http://a,http://b"}))),
-            **dict.fromkeys(("model_path", "served_model_name", "tokenizer_path", "load_format", "weight_version", "disaggregation_mode", "schedule_policy", "status", "version", "launch_command", "frontend"), str),
-            **dict.fromkeys(("context_length", "max_req_input_len", "max_running_requests", "max_queued_requests", "max_total_num_tokens", "tp_size", "dp_size", "pp_size"), int),
-            **dict.fromkeys(("is_embedding", "skip_tokenizer_init", "enable_metrics"), bool),
+            **dict.fromkeys(TEXTS, str),
+            **dict.fromkeys(NUMBERS, int),
+            **dict.fromkeys(SWITCHES, bool),
             "startup_time": float,
             "kv_events": type(None),
             "internal_states": [
@@ -376,4 +387,4 @@ def test_prefix_cache_and_throughput_are_seen():
 def test_wrong_methods_are_405(web: httpx.Client):
     for path in ("/model_info", "/get_server_info", "/get_load", "/v1/loads", "/v1/models", "/v1/models/x"):
         answer = web.post(path, json={})
-        assert (answer.status_code, answer.headers["allow"]) == (405, "GET"), path
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD"), path
