@@ -5,11 +5,8 @@ Exit codes: 0 after SIGTERM or SIGINT, 1 if the server cannot start, 2 for bad s
 
 import asyncio
 import contextlib
-<<<<<<< HEAD
 import dataclasses
-=======
 import gc
->>>>>>> wip-sglang
 import logging
 import os
 import signal

@@ -9,10 +9,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal, TypeVar
 
-<<<<<<< HEAD
-from microgpt import Checkpoint, GenerationRequest, MicrogptError, Overloaded, SamplingParams
-=======
-from microgpt import Checkpoint, EngineFault, GenerationRequest, InvalidRequest, Overloaded, load_checkpoint
+from microgpt import (
+    Checkpoint,
+    EngineFault,
+    GenerationRequest,
+    InvalidRequest,
+    MicrogptError,
+    Overloaded,
+    SamplingParams,
+    load_checkpoint,
+)
 from microgpt.chat import ChatPrompt, Message, chat_prompt
 from microgpt.rendered import PromptEncoder
 from serve.body import BodyRoom
