@@ -13,11 +13,11 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     ["serve.__main__"],
     ["serve.app", "serve.protocol"],
-    ["serve.endpoint", "serve.hosts", "serve.static"],
+    ["serve.endpoint", "serve.hosts", "serve.auth", "serve.static"],
     ["serve.access"],
     ["serve.metrics"],
     ["serve.dialects"],
-    ["serve.service"],
+    ["serve.service", "serve.load"],
     ["serve.limits", "serve.engine_client"],
     ["serve.body", "serve.messages"],
     ["serve.settings", "serve.errors", "serve.sse", "serve.histogram"],
