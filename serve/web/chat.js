@@ -138,6 +138,7 @@ async function perform(index, work) {
   home.updated = Date.now();
   save(home);
   changed();
+  if (view()) meterOf(node.reply);
   following(render);
   if (view() && !error) view().notice.replaceChildren();
   if (error && view()) {

@@ -6,22 +6,19 @@ import { facts } from "./server.js";
 const CELL = 4; // CSS pixels, gap included
 const ROW = 8;
 const ROWS = 3;
-let state = { dropped: 0, prompt: 0, reply: 0 };
+let state = { dropped: 0, prompt: 0, reply: 0, free: 0 };
 
 /** dropped: tokens of the conversation that the model does not see. draft: how many of `prompt` are being typed. */
 export function showMeter(next) {
-  state = next;
+  state = { ...next, free: Math.max(0, facts.context - next.prompt - next.reply) };
+  say(state);
   redraw();
 }
 
 export const redraw = perFrame(() => {
-  const size = facts.context;
-  const { dropped, prompt, reply, draft = 0 } = state;
-  const free = Math.max(0, size - prompt - reply);
-  if (!size) return;
-  say({ dropped, prompt, reply, free });
+  const { dropped, prompt, reply, free, draft = 0 } = state;
   // What is dropped comes first, in cells of its own, and never takes more room than the context itself.
-  const ends = [Math.min(dropped, size), prompt - draft, draft, reply, free].reduce((sums, n) => [...sums, n + (sums.at(-1) ?? 0)], []);
+  const ends = [Math.min(dropped, facts.context), prompt - draft, draft, reply, free].reduce((sums, n) => [...sums, n + (sums.at(-1) ?? 0)], []);
   draw(ends);
 });
 
@@ -29,7 +26,7 @@ export const redraw = perFrame(() => {
 function draw(ends) {
   const canvas = byId("meter-cells");
   const width = canvas.parentElement.clientWidth;
-  if (!width) return;
+  if (!width || !ends.at(-1)) return;
   const most = ROWS * Math.floor(width / CELL);
   const share = Math.ceil(ends.at(-1) / most); // positions a cell
   const cells = Math.ceil(ends.at(-1) / share);
@@ -58,10 +55,9 @@ function draw(ends) {
   }
 }
 
-function say(numbers) {
-  const { dropped, prompt, reply, free } = numbers;
+function say({ dropped, prompt, reply, free }) {
   const text = byId("meter-text");
-  Object.assign(text.dataset, numbers);
+  Object.assign(text.dataset, { dropped, prompt, reply, free });
   const words = { dropped: `${count(dropped)} dropped`, prompt: `${count(prompt)} prompt`, reply: `${count(reply)} reply`, free: `${count(free)} free of ${count(facts.context)}` };
   text.replaceChildren(...Object.keys(words).filter((kind) => kind !== "dropped" || dropped).map((kind) => el("span", { class: `swatch ${kind}` }, words[kind])));
   byId("meter-cells").setAttribute("aria-label", `Context in tokens: ${Object.values(words).join(", ")}`);

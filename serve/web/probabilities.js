@@ -22,7 +22,7 @@ export function showTokens(container, text, reply, scores, onChoose) {
     const element = el("span", {
       class: isEnd ? "token end" : "token", role: "button", tabindex: i ? -1 : 0, "data-level": levelOf(score.p), "data-forced": isChosen,
       "aria-label": `${name}, ${percent(score.p)}`,
-    }, isEnd ? "end" : whole[i] || "▯");
+    }, isEnd ? "" : whole[i]);
     element.about = { score, i, name, isEnd, isChosen, total: scores.length, onChoose };
     return element;
   });

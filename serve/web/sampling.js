@@ -65,19 +65,22 @@ function row(field) {
   const { name, label, min, max, step, slider, about, isOptional } = field;
   const take = ({ target }) => {
     const value = target.value === "" ? null : Number(target.value);
-    target.setAttribute("aria-invalid", !isLegal(field, value));
-    if (!isLegal(field, value)) return;
+    const isGood = isLegal(field, value);
+    target.setAttribute("aria-invalid", !isGood);
+    help.textContent = isGood ? about : `Not used: it must be from ${min} to ${max}.`;
+    if (!isGood) return;
     settings[name] = value;
     changed();
   };
   const id = `sampling-${name}`;
   const number = el("input", {
-    type: "number", id, min, max, step, "aria-describedby": `about-${name}`, placeholder: isOptional && "no limit", oninput: take, onblur: refresh,
+    type: "number", id, min, max, step, "aria-describedby": `about-${name}`, placeholder: isOptional && "no limit", oninput: take,
   });
   // The number says and does the same, so the keyboard and screen readers need only that one.
   const range = slider && el("input", { type: "range", min, max: slider, step, tabindex: -1, "aria-hidden": true, oninput: take });
+  const help = el("p", { id: `about-${name}`, class: "small" }, about);
   inputs[name] = [number, range];
-  return el("div", { class: "field" }, el("label", { for: id }, label), number, range, el("p", { id: `about-${name}`, class: "small" }, about));
+  return el("div", { class: "field" }, el("label", { for: id }, label), number, range, help);
 }
 
 function lock() {
@@ -96,13 +99,11 @@ function changed() {
   refresh();
 }
 
-/** Brings all fields in line with `settings`, but for the text that is being typed. */
+/** Brings all fields in line with `settings`, but for those that are being typed in, or have what cannot be used. */
 function refresh() {
   for (const { name } of FIELDS) {
     for (const input of inputs[name]) {
-      if (!input || (document.activeElement === input && document.hasFocus())) continue;
-      input.value = settings[name] ?? "";
-      input.removeAttribute("aria-invalid");
+      if (input && input !== document.activeElement && input.ariaInvalid !== "true") input.value = settings[name] ?? "";
     }
   }
   inputs.locked.checked = settings.locked;
