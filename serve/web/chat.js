@@ -27,7 +27,7 @@ let changed, isTinted, hasLens;
 /** onChanged(): the open conversation was changed. */
 export function startChat(onChanged) {
   changed = onChanged;
-  byId("starters").append(...STARTERS.map((text) => el("button", { type: "button", onclick: () => send(text) }, text)));
+  byId("starters").append(...STARTERS.map((text) => el("button", { onclick: () => send(text) }, text)));
   byId("transcript").before(legend("legend"));
   isTinted = toggle("toggle-probabilities", tint);
   hasLens = toggle("toggle-tokens", plan);

@@ -29,12 +29,12 @@ const ICONS = {
   system: "M3 4h14v9H3zM7 17h6M10 13v4",
 };
 
-/** A new element. Properties that begin with "on" are listeners; true is an empty attribute; false and null are none. */
+/** A new element. Properties that begin with "on" are listeners; those that are false or null are left out. */
 export function el(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value !== false && value != null) element.setAttribute(name, value === true ? "" : value);
+    else if (value !== false && value != null) element.setAttribute(name, value);
   }
   element.append(...children.filter((child) => child != null));
   return element;
@@ -52,7 +52,7 @@ export function icon(name) {
 }
 
 export function button(iconName, label, onclick, properties = {}) {
-  return el("button", { type: "button", class: "quiet", onclick, ...properties }, icon(iconName), label);
+  return el("button", { class: "quiet", onclick, ...properties }, icon(iconName), label);
 }
 
 /** A button that shows its icon alone; its label is told to those who point at it or cannot see it. */
