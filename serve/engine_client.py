@@ -21,6 +21,7 @@ from microgpt import (
     Event,
     Failed,
     Finished,
+    FinishReason,
     GenerationRequest,
     MicrogptError,
     TokenEvent,
@@ -37,6 +38,8 @@ BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 TOKEN_GAPS_S = (
     0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 10,
 )  # fmt: skip
+
+QUEUE_TIMES_S = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60)
 
 
 class EngineState(StrEnum):
@@ -185,8 +188,9 @@ class EngineClient:
 
     build: makes the engine, on the engine thread. max_queue: most samples accepted and not finished.
     num_tokens: sampled for generations that were still wanted, since the start. batch_sizes: how many samples got
-    tokens, by step. token_gaps: seconds between the tokens of a sample, its first piece's left out. weight_version,
-    is_paused: as of the events that have come so far.
+    tokens, by step. token_gaps: seconds between the tokens of a sample, its first piece's left out. recent_tokens: like
+    num_tokens, by the second of time.monotonic. num_ended: samples, num_aborted of them before their time. queue_times:
+    seconds that they had waited for a slot. weight_version, is_paused: as of the events that have come so far.
     """
 
     def __init__(self, build: Callable[[], Engine], *, max_queue: int):
@@ -195,7 +199,9 @@ class EngineClient:
         self.num_tokens = 0
         self.batch_sizes = Histogram(BATCH_SIZES)
         self.token_gaps = Histogram(TOKEN_GAPS_S)
-        self.recent_tokens = RecentRate()  # of time.monotonic
+        self.recent_tokens = RecentRate()
+        self.num_ended = self.num_aborted = 0
+        self.queue_times = Histogram(QUEUE_TIMES_S)
         self.weight_version = "default"
         self.is_paused = False
         self._thread = EngineThread(
@@ -334,6 +340,13 @@ class EngineClient:
     def _deliver(self, events: list[Event]) -> None:
         now, batch_size, num_before = time.monotonic(), 0, self.num_tokens
         for event in events:
+            if isinstance(event, Finished):
+                self.num_ended += 1
+                self.num_aborted += event.reason is FinishReason.CANCELLED
+                if event.queue_s is not None:
+                    self.queue_times.observe(event.queue_s)
+            elif isinstance(event, Failed):
+                self.num_ended += 1
             generation = self._generations.get(event.request_id)
             if generation is None:
                 continue  # cancelled: its reader has gone
