@@ -28,7 +28,7 @@ from microgpt import (
 )
 from microgpt.logprobs import TokenLogprobs
 from microgpt.request import Terminal
-from serve.histogram import Histogram
+from serve.histogram import Histogram, RecentRate
 
 logger = logging.getLogger(__name__)
 
@@ -205,6 +205,7 @@ class EngineClient:
         self.num_tokens = 0
         self.batch_sizes = Histogram(BATCH_SIZES)
         self.token_gaps = Histogram(TOKEN_GAPS_S)
+        self.recent_tokens = RecentRate()  # of time.monotonic
         self.weight_version = "default"
         self.is_paused = False
         self._thread = EngineThread(
@@ -339,7 +340,7 @@ class EngineClient:
         self._built.set_result(None)
 
     def _deliver(self, events: list[Event]) -> None:
-        now, batch_size = time.monotonic(), 0
+        now, batch_size, num_before = time.monotonic(), 0, self.num_tokens
         for event in events:
             generation = self._generations[event.request_id]
             if isinstance(event, Terminal) and generation._end_one(event.request_id):
@@ -352,6 +353,7 @@ class EngineClient:
             generation._put(event, now)
         if batch_size:
             self.batch_sizes.observe(batch_size)
+            self.recent_tokens.add(self.num_tokens - num_before, now)
 
     def _fault(self, error: BaseException) -> None:
         assert self._built is not None
