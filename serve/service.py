@@ -283,7 +283,7 @@ class Service:
         """The first `most` values of a tensor, row by row. Raises InvalidRequest for a name that there is not."""
         tensor = self.checkpoint.tensors.get(name)
         if tensor is None:
-            raise InvalidRequest(f"name must be one of {', '.join(self.checkpoint.tensors)}, got {name!r:.80}")
+            raise InvalidRequest(f"name must be one of {', '.join(self.config.tensor_shapes())}, got {name!r:.80}")
         return tensor.first(most)
 
 
