@@ -233,8 +233,8 @@ class NumbaBackend:
         ]
 
     def pack(self, checkpoint: Checkpoint) -> Callable[[], None]:
-        """The kernels' threads know the arrays by address: the new numbers are copied into them, 5 ms for 10 million in
-        16 bits. So they must be of the same type. Until then memory holds the weights twice."""
+        """The kernels' threads know the arrays by address, so the new numbers are copied into them, and must be of the
+        same type."""
         assert checkpoint.config == self.config
         stored = _common_dtype(checkpoint.tensors)
         if self._kept not in ("F32", stored):
