@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.openapi.utils import get_openapi
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -108,7 +108,9 @@ def build_app(
             endpoints |= {(method, route.path): endpoint for method in route.methods}
         for operation in dialect.operations:
             handler = OperationEndpoint(dialect, operation, service, info_limiter, settings)
-            app.router.routes.append(AsgiRoute(operation.path, handler, methods=list(operation.methods)))
+            operation_route = AsgiRoute(operation.path, handler)
+            operation_route.methods = set(operation.methods)  # without HEAD, which comes as GET
+            app.router.routes.append(operation_route)
     metrics = Metrics(service.client)
     _add_info_routes(app, service, metrics)
     _add_page(app, StaticFiles())
@@ -209,7 +211,11 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         for dialect in DIALECTS:
             for route in dialect.routes:
                 operation = _operation(route, schemas)
-                document["paths"][route.path] = {method.lower(): operation for method in route.methods}
+                document["paths"][route.path] = {
+                    method.lower(): operation
+                    | {"operationId": operation["operationId"] + f"_{method.lower()}" * bool(i)}
+                    for i, method in enumerate(route.methods)
+                }
             for small in dialect.operations:
                 document["paths"][small.path.replace(":path}", "}")] = {
                     method.lower(): _described(small) for method in small.methods
@@ -252,9 +258,9 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _schema(model: type[BaseModel], schemas: dict[str, Any]) -> dict[str, str]:
+def _schema(model: type, schemas: dict[str, Any]) -> dict[str, str]:
     """A reference to the model's schema, which is added to `schemas` with all that it uses."""
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema = TypeAdapter(model).json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(schema.pop("$defs", {}))
     schemas[model.__name__] = schema
     return {"$ref": f"#/components/schemas/{model.__name__}"}

@@ -56,7 +56,7 @@ class Reply(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Route:
     """One route that takes a body. The models and `stream_meaning` (none: never a stream) are what the OpenAPI schema
-    shows.
+    shows; request_model may be a TypedDict.
 
     prepare: called on the event loop or, for a large body, on a worker thread; raises HttpError or MicrogptError for a
     body that cannot be served. check_headers: raises HttpError before the body is read. generates: whether the engine
@@ -66,7 +66,7 @@ class Route:
     path: str
     summary: str
     prepare: Callable[[Service, bytes], Work | Reply]
-    request_model: type[BaseModel]
+    request_model: type
     answer_model: type[BaseModel]
     stream_meaning: str
     methods: tuple[str, ...] = ("POST",)

@@ -67,7 +67,7 @@ class SamplingFields(TypedDict, total=False):
 
 
 @with_config(ConfigDict(strict=True, extra="ignore"))
-class GenerateBody(TypedDict, total=False):
+class GenerateFields(TypedDict, total=False):
     """Prompts to continue: `text` or `input_ids`, one or several. Unknown fields are ignored."""
 
     text: str | Strings | None
@@ -112,7 +112,7 @@ class GenerateBody(TypedDict, total=False):
     routed_dp_rank: Annotated[int | None, IGNORED]
 
 
-_BODY = TypeAdapter(GenerateBody)
+_BODY = TypeAdapter(GenerateFields)
 _KNOWN = SamplingFields.__annotations__.keys()
 _EXPECTED = {
     "bool_type": "a boolean",
@@ -129,7 +129,7 @@ _EXPECTED = {
 }
 
 
-def parse_generate(body: bytes) -> GenerateBody:
+def parse_generate(body: bytes) -> GenerateFields:
     """The fields that a body has. Raises Refusal, status 400, for what is not JSON or has a wrong type."""
     try:
         fields = _BODY.validate_json(body)
@@ -141,12 +141,9 @@ def parse_generate(body: bytes) -> GenerateBody:
         for params in sampling if isinstance(sampling, list) else (sampling,):
             if not params.keys() <= _KNOWN:
                 raise _unknown(params)
+            if biases := params.get("logit_bias"):
+                _check_biases(biases)
     return fields
-
-
-def wrong_type(path: str, expected: str, got: Any) -> Refusal:
-    """The refusal of a value of a wrong type: in the second pass."""
-    return string_error(f"invalid type: {_kind(got)}, expected {expected} at {path}")
 
 
 def _parse(body: bytes) -> Any:
@@ -171,7 +168,18 @@ def _refusal(body: bytes, error: ValidationError) -> Refusal:
         path, expected, got = _first_problem(loose.errors(include_url=False), value)
         return object_error(f"{path} must be {expected}, got {shown(got)}")
     value["sampling_params"] = sampling
-    return wrong_type(*_first_problem(error.errors(include_url=False), value))
+    return _wrong_type(*_first_problem(error.errors(include_url=False), value))
+
+
+def _check_biases(biases: dict[str, Any]) -> None:
+    """Here and not in the schema, as pydantic would list what is wrong with each of a million."""
+    for key, bias in biases.items():
+        if type(bias) not in (int, float):
+            raise _wrong_type(f"sampling_params.logit_bias[{shown(key)}]", "a number", bias)
+
+
+def _wrong_type(path: str, expected: str, got: Any) -> Refusal:
+    return string_error(f"invalid type: {_kind(got)}, expected {expected} at {path}")
 
 
 def _unknown(params: SamplingFields) -> Refusal:
