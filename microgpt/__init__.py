@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from microgpt.engine import Engine, EngineThread, build_engine, load
     from microgpt.errors import (
         CheckpointError,
+        ConstraintError,
         DataError,
         EngineFault,
         InvalidRequest,
@@ -38,6 +39,7 @@ _HOMES = {
     "microgpt.engine": ("Engine", "EngineThread", "build_engine", "load"),
     "microgpt.errors": (
         "CheckpointError",
+        "ConstraintError",
         "DataError",
         "EngineFault",
         "InvalidRequest",
@@ -61,6 +63,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "Checkpoint",
     "CheckpointError",
+    "ConstraintError",
     "DataError",
     "Engine",
     "EngineFault",

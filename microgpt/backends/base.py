@@ -13,6 +13,7 @@ from typing import Protocol
 
 from microgpt.checkpoint import Checkpoint
 from microgpt.config import ModelConfig
+from microgpt.constraints.matcher import Mask
 from microgpt.errors import InvalidRequest, NumericalError
 from microgpt.logprobs import TokenLogprobs
 from microgpt.params import SamplingParams
@@ -37,12 +38,15 @@ class Feed:
     sample: whether the last of them is followed by sampling, and that by decoding as far as the burst goes. A
     prefill chunk that does not end its prompt has sample=False. The first chunk starts after 0 where other sequences
     have computed the positions before it.
+    allowed: the only ids that may be sampled, as a mask over the vocabulary; None: all. It holds for one token, so that
+    the burst must have max_steps=1, and must leave an id beside those that the sampling parameters rule out.
     """
 
     slot: int
     token_ids: Sequence[int]
     start: int
     sample: bool
+    allowed: Mask | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ class ConstraintCompiler:
         outcome = compile_grammar(self._trie, grammar)
         if isinstance(outcome, str):
             raise InvalidRequest(f"{constraint.kind}: {outcome}")
-        return size, CompiledConstraint(constraint, self.vocab_size, outcome)
+        return size, CompiledConstraint(constraint, self.vocab_size, self.eos_ids, outcome)
 
     def _cached(self, constraint: Constraint) -> CompiledConstraint | str | None:
         with self._lock:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
 
+from microgpt.engine.guide import Guide
 from microgpt.logprobs import TokenLogprobs
 from microgpt.request import Finished, FinishReason, GenerationRequest, TokenEvent, Usage
 from microgpt.stops import StopMatcher, StopRules
@@ -43,7 +44,8 @@ class Sequence:
     more where a burst sampled past the end. pages: its page table. num_cached: how many tokens the prefix cache had
     when it was admitted. kept_pages: the pages of the prefix cache that it holds; they have its first tokens.
     output_ids, text_stream: of the sample being made. stops: looks for stops in its text, None without; then there is
-    one sample, as another one that the slot had begun could not be taken back.
+    one sample, as another one that the slot had begun could not be taken back. guide: its constraint, None without;
+    then there is one sample, too.
     """
 
     job: Job
@@ -54,6 +56,7 @@ class Sequence:
     num_cached: int
     text_stream: TextStream
     stops: StopMatcher | None = None
+    guide: Guide | None = None
     num_computed: int = field(init=False)
     num_reused: int = field(init=False)  # prompt tokens that the sample being made did not have to compute
     output_ids: list[int] = field(default_factory=list)
@@ -75,6 +78,16 @@ class Sequence:
         return not self.output_ids
 
     @property
+    def prefill_end(self) -> int:
+        """How much of the prompt is computed before the step that samples; all of it where a burst can sample."""
+        return self.num_prompt - (self.guide is not None)
+
+    @property
+    def awaits_mask(self) -> bool:
+        """Whether what comes next is a token under a constraint."""
+        return self.guide is not None and self.num_computed >= self.num_prompt - 1
+
+    @property
     def usage(self) -> Usage:
         """Of the sample being made."""
         return Usage(self.num_prompt, len(self.output_ids), self.num_reused)
@@ -92,15 +105,17 @@ class Sequence:
         """The tokens to feed next, at positions num_computed..: a prefill chunk of at most `most`, or the last
         sampled token."""
         if self.is_prefilling:
-            return self.request.prompt_ids[self.num_computed : self.num_computed + most]
+            end = self.num_prompt if self.awaits_mask else self.prefill_end
+            return self.request.prompt_ids[self.num_computed : min(self.num_computed + most, end)]
         return self.output_ids[-1:]
 
     def append(
-        self, token_ids: tuple[int, ...], logprobs: tuple[TokenLogprobs, ...] = ()
+        self, token_ids: tuple[int, ...], logprobs: tuple[TokenLogprobs, ...] = (), is_complete: bool = False
     ) -> tuple[TokenEvent, Finished | None]:
         """Take sampled tokens, as many as count: what happened, and the end of the sample if they end it.
 
-        With a stop in the text, tokens after the one that completes it do not count.
+        With a stop in the text, tokens after the one that completes it do not count. is_complete: whether a constraint
+        lets nothing follow.
         """
         params, stops = self.request.params, self.stops
         reason = matched = None
@@ -116,6 +131,8 @@ class Sequence:
                 reason, matched = FinishReason.STOP, token_ids[-1]
             elif len(self.output_ids) >= self.job.limit:
                 reason = FinishReason.LENGTH
+            elif is_complete:
+                reason, matched = FinishReason.STOP, token_ids[-1]
             if stops is None:
                 text = self.text_stream.push(token_ids) if reason is None else self.text_stream.push_last(token_ids)
             elif reason is not None:
