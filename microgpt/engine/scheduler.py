@@ -20,8 +20,8 @@ def plan(running: Iterable[Sequence]) -> tuple[list[Sequence], list[Feed], int]:
     """(sequences, a feed for each, most steps) of the next burst.
 
     Every decoding sequence takes part but those that await a mask: `guided` has them. Prefilling ones share
-    PREFILL_TOKENS in the order of `running`; those that get none wait. While any prompt is unfinished after this burst's first step, the burst is that one step, so that
-    the rest of the prompt follows at once.
+    PREFILL_TOKENS in the order of `running`; those that get none wait. While any prompt is unfinished after this
+    burst's first step, the burst is that one step, so that the rest of the prompt follows at once.
     """
     sequences: list[Sequence] = []
     feeds: list[Feed] = []

@@ -370,7 +370,7 @@ def test_dead_ends_fail_their_sample_alone(tiny_checkpoint: Checkpoint, compile_
     # The table has no €. Seeds that draw a b second die, the others do not.
     requests = [
         dataclasses.replace(
-            constrained(tiny_checkpoint, dead, f"d{i}", seed=i, temperature=5, stop_token_ids=(tokenizer.bos,))
+            constrained(tiny_checkpoint, dead, f"d{i}", seed=i, temperature=100, stop_token_ids=(tokenizer.bos,))
         )
         for i in range(20)
     ]
@@ -422,7 +422,8 @@ def test_text_stops_end_constrained_samples_at_the_token_that_completes_them(
 ) -> None:
     engine = build_engine(tiny_checkpoint, backend=backend, dtype="float64", max_slots=3)
     compiled = compile_for(tiny_checkpoint.tokenizer, regex("(ab|cd)+"))
-    plain = dataclasses.replace(constrained(tiny_checkpoint, compiled, max_tokens=12, temperature=5), num_samples=8)
+    knobs = {"max_tokens": 12, "temperature": 100, "suppress_token_ids": (12, 13)}  # drawn evenly, no end
+    plain = dataclasses.replace(constrained(tiny_checkpoint, compiled, **knobs), num_samples=8)
     stopping = dataclasses.replace(plain, params=dataclasses.replace(plain.params, stop=("da",), stop_regex=("bcd?a",)))
     whole, found = run(engine, plain), run(engine, stopping)
     stopped = 0
