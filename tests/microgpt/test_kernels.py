@@ -292,7 +292,7 @@ def test_choose_under_a_mask_picks_and_reports_what_the_reference_does(rng_kind:
         logits = random_logits(case, rng)
         vocab = len(logits)
         filters = random_filters(vocab, rng)
-        knobs = {"repetition_penalty": float(rng.choice([1, 1.7])), "min_p": float(rng.choice([0, 0.3]))}
+        knobs: dict[str, Any] = {"repetition_penalty": rng.choice([1, 1.7]), "min_p": rng.choice([0, 0.3])}
         params = SamplingParams(**filters, **knobs, logprobs=True, top_logprobs=5, logprob_token_ids=(0, 1))
         allowed = rng.random(vocab) < rng.choice([0.03, 0.5, 0.97])
         free = sorted(set(range(vocab)) - set(params.suppress_token_ids) - set(params.end_token_ids))
