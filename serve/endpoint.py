@@ -91,7 +91,10 @@ class Endpoint:
                 if self._log_prompts:
                     num_samples = sum(each.num_samples for each in work.requests)
                     access.prompts, access.replies = self._prompts(work), [""] * num_samples
-                with self._service.start(work.requests) as generation:
+                requests = work.requests
+                if work.constraints:
+                    requests = await self._service.compiled(requests, work.constraints)
+                with self._service.start(requests) as generation:
                     try:
                         await self._answer(work, generation, answer, access.replies)
                     finally:

@@ -1,6 +1,7 @@
 """Service: what the dialects share. Encodes messages, hands sequences to the engine, knows whether to accept work."""
 
 import asyncio
+import dataclasses
 import gc
 import itertools
 import time
@@ -8,11 +9,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from microgpt import Checkpoint, GenerationRequest, Overloaded
+from microgpt import Checkpoint, GenerationRequest, InvalidRequest, Overloaded
 from microgpt.chat import ChatPrompt, Message, chat_prompt
+from microgpt.constraints.constraint import Constraint
 from serve.body import BodyRoom
 from serve.engine_client import EngineClient, EngineState, Generation, Progress
 from serve.errors import HttpError
+from serve.grammars import Grammars
 
 __all__ = ["Generation", "Progress", "Service"]
 
@@ -22,6 +25,7 @@ T = TypeVar("T")
 OFF_LOOP_BYTES = 16 * 1024
 MAX_PREPARING = 32  # large bodies that wait for the one thread that prepares them
 MAX_BODIES_BYTES = 64 * 2**20
+MAX_CONSTRAINTS = 64  # different ones in a request
 
 
 class _Accepted:
@@ -57,6 +61,7 @@ class Service:
         self.accepted = _Accepted()
         self._preparer = ThreadPoolExecutor(1, "prepare")
         self._preparing: set[Future[Any]] = set()
+        self._grammars = Grammars(self.tokenizer, self.config.vocab_size)
 
     @property
     def max_queue(self) -> int:
@@ -112,9 +117,10 @@ class Service:
             self.body_room.give_back(size)
 
     def close(self) -> bool:
-        """Drop what waits to be prepared; False if a body is being prepared at this moment, which cannot be stopped."""
+        """Drop what waits for a thread; False if a body or a constraint is on one at this moment, which cannot be
+        stopped."""
         self._preparer.shutdown(wait=False, cancel_futures=True)
-        return not self._preparing
+        return self._grammars.close() and not self._preparing
 
     def chat_prompt(self, messages: Sequence[Message]) -> ChatPrompt:
         """The prompt for `messages`. Raises InvalidRequest."""
@@ -123,6 +129,22 @@ class Service:
     def new_id(self) -> str:
         """An id that no other sequence of this server has."""
         return f"s{next(self._numbers)}"
+
+    async def compiled(
+        self, requests: Sequence[GenerationRequest], constraints: Sequence[Constraint | None]
+    ) -> list[GenerationRequest]:
+        """`requests` with their constraints, one for each, compiled off the event loop; None: without.
+
+        Raises InvalidRequest naming the field, Overloaded when too many constraints wait to be compiled.
+        """
+        different = dict.fromkeys(each for each in constraints if each is not None)
+        if len(different) > MAX_CONSTRAINTS:
+            raise InvalidRequest(f"constraints must be at most {MAX_CONSTRAINTS} different ones, got {len(different)}")
+        grammars = {each: await self._grammars.compiled(each) for each in different}
+        return [
+            request if each is None else dataclasses.replace(request, constraint=grammars[each])
+            for request, each in zip(requests, constraints, strict=True)
+        ]
 
     def start(self, requests: Sequence[GenerationRequest]) -> Generation:
         """Hand sequences to the engine, all or none. Raises InvalidRequest, Overloaded, EngineFault."""

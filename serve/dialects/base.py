@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 from pydantic import BaseModel
 
 from microgpt import GenerationRequest
+from microgpt.constraints.constraint import Constraint
 from serve.errors import HttpError
 from serve.service import Progress, Service
 
@@ -28,11 +29,15 @@ class Renderer(Protocol):
 
 
 class Work(NamedTuple):
-    """A validated HTTP request: sequences for the engine, how to render them, and whether as a stream."""
+    """A validated HTTP request: sequences for the engine, how to render them, and whether as a stream.
+
+    constraints: one for each of `requests` or None, not compiled yet; empty: no request has one.
+    """
 
     requests: Sequence[GenerationRequest]
     renderer: Renderer
     stream: bool
+    constraints: Sequence[Constraint | None] = ()
 
 
 @dataclass(frozen=True, slots=True)
