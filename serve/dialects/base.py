@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 from pydantic import BaseModel
 
 from microgpt import GenerationRequest
+from microgpt.constraints.constraint import Constraint
 from serve.body import Headers, check_media_type
 from serve.errors import HttpError
 from serve.service import Progress, Service
@@ -35,6 +36,7 @@ class Work(NamedTuple):
     wants_tokens: whether the renderer needs the tokens and log probabilities in Progress, beside the text.
     survives_failures: whether the renderer wants to know of a sample that fails, and the others go on; else the failure
     is the request's. refuses_in_stream: whether a 400 that is found after this is answered as HttpError.in_stream says.
+    constraints: one for each of `requests` or None, not compiled yet; empty: no request has one.
     """
 
     requests: Sequence[GenerationRequest]
@@ -43,6 +45,7 @@ class Work(NamedTuple):
     wants_tokens: bool = False
     survives_failures: bool = False
     refuses_in_stream: bool = False
+    constraints: Sequence[Constraint | None] = ()
 
 
 class Reply(NamedTuple):
