@@ -66,7 +66,10 @@ class Endpoint:
             await _guarded(self._serve(scope, receive, answer, access), answer, access)
 
     async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer", access: Access) -> None:
-        _charge(self._limiter, scope, answer)
+        decision = self._limiter.check(scope)
+        answer.headers = self._limiter.headers(decision)
+        if not decision.allowed:
+            raise HttpError(429, decision.message)
         self._route.check_headers(scope["headers"])
         attempt = _Attempt(self._deadlines)
         try:
@@ -137,13 +140,10 @@ class Endpoint:
 class OperationEndpoint:
     """One operation of one dialect."""
 
-    def __init__(
-        self, dialect: Dialect, operation: Operation, service: Service, limiter: RateLimiter, settings: Settings
-    ):
+    def __init__(self, dialect: Dialect, operation: Operation, service: Service, settings: Settings):
         self._dialect = dialect
         self._operation = operation
         self._service = service
-        self._limiter = limiter
         self._settings = settings
         self._deadlines = _Deadlines(settings.request_timeout_s)
 
@@ -155,8 +155,6 @@ class OperationEndpoint:
             await _guarded(self._serve(scope, receive, answer), answer, access)
 
     async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
-        if self._operation.limited:
-            _charge(self._limiter, scope, answer)
         attempt = _Attempt(self._deadlines)
         try:
             with attempt:
@@ -172,14 +170,6 @@ class OperationEndpoint:
             limit = f"{self._deadlines.limit_s:g} s"
             raise HttpError(408, f"receiving the body took longer than {limit}", {"Connection": "close"}) from None
         await answer.send_reply(reply)
-
-
-def _charge(limiter: RateLimiter, scope: Scope, answer: "_Answer") -> None:
-    """Draw a request on its client's budget. Raises 429."""
-    decision = limiter.check(scope)
-    answer.headers = limiter.headers(decision)
-    if not decision.allowed:
-        raise HttpError(429, decision.message)
 
 
 async def _guarded(serving: Awaitable[None], answer: "_Answer", access: Access) -> None:

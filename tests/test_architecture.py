@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     ["serve.__main__"],
     ["serve.app", "serve.protocol"],
-    ["serve.endpoint", "serve.hosts", "serve.static"],
+    ["serve.endpoint", "serve.hosts", "serve.auth", "serve.static"],
     ["serve.access"],
     ["serve.metrics"],
     ["serve.dialects"],
