@@ -54,9 +54,9 @@ class Sequence:
     samples: which ones are left, the one being made included. num_computed: how many of its tokens are in KV memory, or
     more where a burst sampled past the end. pages: its page table. num_cached: how many tokens the prefix cache had
     when it was admitted. kept_pages: the pages of the prefix cache that it holds; they have its first tokens.
-    is_scoring: whether it finds the log probabilities of the prompt, for all samples of the job; scores: of those of
-    its tokens that are known. output_ids, text_stream: of the sample being made. stops: looks for stops in its text, None without; then there is
-    one sample, as another one that the slot had begun could not be taken back.
+    output_ids, text_stream: of the sample being made. stops: looks for stops in its text, None without; then there is
+    one sample, as another one that the slot had begun could not be taken back. is_scoring: whether it finds the log
+    probabilities of the prompt, for all samples of the job; scores: those that are known.
     """
 
     job: Job
