@@ -21,6 +21,7 @@ T = TypeVar("T")
 # Parsing and tokenising run at some MB/s: a longer body would hold up every other connection for milliseconds.
 OFF_LOOP_BYTES = 16 * 1024
 MAX_PREPARING = 32  # large bodies that wait for the one thread that prepares them
+OFF_LOOP_REPORTS = 128  # log probabilities of so many tokens take milliseconds to write, with 20 others beside each
 MAX_BODIES_BYTES = 64 * 2**20
 
 
@@ -110,6 +111,13 @@ class Service:
             return await asyncio.wrap_future(future)
         finally:
             self.body_room.give_back(size)
+
+    async def render(self, push: Callable[[Progress], bytes], news: Sequence[Progress]) -> bytes:
+        """What a renderer makes of `news`, joined; where they report of many tokens, made off the event loop."""
+        num_reports = sum([len(each.logprobs) + len(each.prompt_logprobs or ()) for each in news])
+        if num_reports <= OFF_LOOP_REPORTS:
+            return b"".join(map(push, news))
+        return await asyncio.wrap_future(self._preparer.submit(lambda: b"".join(map(push, news))))
 
     def close(self) -> bool:
         """Drop what waits to be prepared; False if a body is being prepared at this moment, which cannot be stopped."""
