@@ -110,7 +110,10 @@ class Endpoint:
         renderer, events = work.renderer, b""
         while not generation.done:
             news = await generation.news(whole=not work.stream)
-            events = b"".join([renderer.push(progress) for progress in news])
+            if work.wants_tokens:
+                events = await self._service.render(renderer.push, news)
+            else:
+                events = b"".join([renderer.push(progress) for progress in news])
             if replies is not None:
                 for progress in news:
                     replies[progress.index] = (replies[progress.index] + progress.text)[:LOGGED_CHARS]

@@ -39,6 +39,7 @@ OFF_LOOP_BYTES = 16 * 1024
 PROBE_S = 20.0  # how long the engine may take to make one token before it counts as stuck
 PROBE_INTERVAL_S = 0.01
 MAX_PREPARING = 32  # large bodies that wait for the one thread that prepares them
+OFF_LOOP_REPORTS = 128  # log probabilities of so many tokens take milliseconds to write, with 20 others beside each
 MAX_BODIES_BYTES = 64 * 2**20
 INTERNAL = "\0"  # begins the ids that no client has given
 FLUSH_POLL_S = 0.02
@@ -173,6 +174,13 @@ class Service:
             return await asyncio.wrap_future(future)
         finally:
             self.body_room.give_back(size)
+
+    async def render(self, push: Callable[[Progress], bytes], news: Sequence[Progress]) -> bytes:
+        """What a renderer makes of `news`, joined; where they report of many tokens, made off the event loop."""
+        num_reports = sum([len(each.logprobs) + len(each.prompt_logprobs or ()) for each in news])
+        if num_reports <= OFF_LOOP_REPORTS:
+            return b"".join(map(push, news))
+        return await asyncio.wrap_future(self._preparer.submit(lambda: b"".join(map(push, news))))
 
     def close(self) -> bool:
         """Drop what waits for a thread; False if a body, a constraint or new weights are on one at this moment, which

@@ -337,11 +337,15 @@ def _report_width(num_top: int, num_given: int) -> int:
 def _token_logprobs(reports: np.ndarray, count: int, num_top: int, num_given: int) -> tuple[TokenLogprobs, ...]:
     """The first `count` of the kernels' reports."""
     width = _report_width(num_top, num_given)
-    rows = reports[: count * width].reshape(count, width).clip(min=LOWEST_LOGPROB).tolist()
-    ids, given = slice(1, 1 + num_top), slice(1 + 2 * num_top, width)
-    top = slice(1 + num_top, 1 + 2 * num_top)
+    rows = reports[: count * width].reshape(count, width).clip(min=LOWEST_LOGPROB)
+    chosen = rows[:, 0].tolist()
+    if width == 1:
+        return tuple(map(TokenLogprobs, chosen))
+    ids = rows[:, 1 : 1 + num_top].astype(np.int64).tolist()
+    top, given = rows[:, 1 + num_top : 1 + 2 * num_top].tolist(), rows[:, 1 + 2 * num_top :].tolist()
     return tuple(
-        TokenLogprobs(row[0], tuple(zip(map(int, row[ids]), row[top], strict=True)), tuple(row[given])) for row in rows
+        TokenLogprobs(first, tuple(zip(*likeliest, strict=True)), tuple(others))
+        for first, likeliest, others in zip(chosen, zip(ids, top, strict=True), given, strict=True)
     )
 
 

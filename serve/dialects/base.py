@@ -15,7 +15,8 @@ from serve.settings import Settings
 
 
 class Renderer(Protocol):
-    """Makes one answer out of the progress of its sequences. Buffered and streamed answers take the same pushes."""
+    """Makes one answer out of the progress of its sequences. Buffered and streamed answers take the same pushes, one
+    after the other; large ones on a worker thread."""
 
     def push(self, progress: Progress) -> bytes:
         """Take progress in; the stream events it is worth, possibly none, and none for a buffered answer."""

@@ -20,7 +20,6 @@ from microgpt import (
     InvalidRequest,
     Overloaded,
     SamplingParams,
-    TokenEvent,
     build_engine,
 )
 
@@ -43,7 +42,7 @@ class Recorder:
             self.changed.notify_all()
 
     def ends(self) -> dict[str, Finished | Failed]:
-        ends = [event for event in self.events if not isinstance(event, TokenEvent)]
+        ends = [event for event in self.events if isinstance(event, Finished | Failed)]
         by_id = {event.request_id: event for event in ends}
         assert len(by_id) == len(ends), "more than one terminal event"
         return by_id
