@@ -134,11 +134,12 @@ def _prompts(service: Service, asked: ScoreBody) -> list[tuple[int, ...]]:
     if len(items) > service.max_queue:
         raise bad_value(f"items must be at most {service.max_queue} (this server's MAX_QUEUE), got {len(items)}")
     query = asked.query
+    rows: list[list[int]]
     if isinstance(query, str) and all(isinstance(item, str) for item in items):
         texts = [item + query if asked.item_first else query + item for item in items]
         rows = [service.encode_prompt(text) for text in texts]
     elif is_ids(query) and all(map(is_ids, items)):
-        rows = [item + query if asked.item_first else query + item for item in items]
+        rows = [list(item + query if asked.item_first else query + item) for item in items]
     else:
         raise bad_value("query and items must both be text, or both be arrays of integers")
     context = service.config.block_size
