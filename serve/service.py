@@ -1,6 +1,7 @@
 """Service: what the dialects share. Encodes messages, hands sequences to the engine, knows whether to accept work."""
 
 import asyncio
+import dataclasses
 import gc
 import itertools
 import os
@@ -9,12 +10,24 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal, TypeVar
 
-from microgpt import Checkpoint, EngineFault, GenerationRequest, InvalidRequest, Overloaded, load_checkpoint
+from microgpt import (
+    Checkpoint,
+    CheckpointError,
+    EngineFault,
+    GenerationRequest,
+    InvalidRequest,
+    MicrogptError,
+    Overloaded,
+    SamplingParams,
+    load_checkpoint,
+)
 from microgpt.chat import ChatPrompt, Message, chat_prompt
+from microgpt.constraints.constraint import Constraint
 from microgpt.rendered import PromptEncoder
 from serve.body import BodyRoom
 from serve.engine_client import EngineClient, EngineState, Generation, Progress
 from serve.errors import HttpError
+from serve.grammars import Grammars
 
 __all__ = ["Generation", "Progress", "Service"]
 
@@ -23,10 +36,14 @@ PauseMode = Literal["abort", "in_place", "retract"]
 
 # Parsing and tokenising run at some MB/s: a longer body would hold up every other connection for milliseconds.
 OFF_LOOP_BYTES = 16 * 1024
+PROBE_S = 20.0  # how long the engine may take to make one token before it counts as stuck
+PROBE_INTERVAL_S = 0.01
 MAX_PREPARING = 32  # large bodies that wait for the one thread that prepares them
+OFF_LOOP_REPORTS = 128  # log probabilities of so many tokens take milliseconds to write, with 20 others beside each
 MAX_BODIES_BYTES = 64 * 2**20
 INTERNAL = "\0"  # begins the ids that no client has given
 FLUSH_POLL_S = 0.02
+MAX_CONSTRAINTS = 64  # different ones in a request
 
 
 class _Accepted:
@@ -76,9 +93,11 @@ class Service:
         self.accepted = _Accepted()
         self._preparer = ThreadPoolExecutor(1, "prepare")
         self._preparing: set[Future[Any]] = set()
+        self._probe: asyncio.Task[bool] | None = None
         self.model_path = str(checkpoint.path)
         self._updating = asyncio.Lock()  # one at a time: each has a second set of weights in memory
         self._updates: set[asyncio.Task[int]] = set()
+        self._grammars = Grammars(self.tokenizer, self.config.vocab_size)
 
     @property
     def max_queue(self) -> int:
@@ -110,6 +129,29 @@ class Service:
             case "failed":
                 raise HttpError(503, "the engine has failed")
 
+    async def is_generating(self, limit_s: float = PROBE_S) -> bool:
+        """Whether the engine makes a token within limit_s. Those who ask at the same time share one attempt."""
+        if self.status != "ok" or self.paused:
+            return False
+        if self._probe is None or self._probe.done():
+            self._probe = asyncio.create_task(self._make_token(limit_s))
+        return await asyncio.shield(self._probe)
+
+    async def _make_token(self, limit_s: float) -> bool:
+        prompt, params = (self.tokenizer.bos,), SamplingParams(max_tokens=1)
+        num_before = self.client.num_tokens
+        try:
+            async with asyncio.timeout(limit_s):
+                try:
+                    with self.start([GenerationRequest(f"HEALTH_CHECK_{self.new_id()}", prompt, params)]) as generation:
+                        await generation.news(whole=True)
+                except Overloaded:  # no room for one more, so others' tokens have to tell
+                    while self.client.num_tokens == num_before:
+                        await asyncio.sleep(PROBE_INTERVAL_S)
+        except (TimeoutError, MicrogptError):
+            return False
+        return True
+
     async def idle(self) -> None:
         """Returns when no accepted request is unanswered."""
         await self.accepted.idle.wait()
@@ -133,10 +175,18 @@ class Service:
         finally:
             self.body_room.give_back(size)
 
+    async def render(self, push: Callable[[Progress], bytes], news: Sequence[Progress]) -> bytes:
+        """What a renderer makes of `news`, joined; where they report of many tokens, made off the event loop."""
+        num_reports = sum([len(each.logprobs) + len(each.prompt_logprobs or ()) for each in news])
+        if num_reports <= OFF_LOOP_REPORTS:
+            return b"".join(map(push, news))
+        return await asyncio.wrap_future(self._preparer.submit(lambda: b"".join(map(push, news))))
+
     def close(self) -> bool:
-        """Drop what waits to be prepared; False if a body is being prepared at this moment, which cannot be stopped."""
+        """Drop what waits for a thread; False if a body, a constraint or new weights are on one at this moment, which
+        cannot be stopped."""
         self._preparer.shutdown(wait=False, cancel_futures=True)
-        return not self._preparing
+        return self._grammars.close() and not self._preparing and not self._updates
 
     def chat_prompt(self, messages: Sequence[Message]) -> ChatPrompt:
         """The prompt for `messages`. Raises InvalidRequest."""
@@ -227,9 +277,12 @@ class Service:
         engine = self.client.engine
         if engine is None:
             raise EngineFault("the engine is still loading")
-        checkpoint = load_checkpoint(path)
-        engine.check_weights(checkpoint)
-        return checkpoint, engine.backend.pack(checkpoint)
+        try:
+            checkpoint = load_checkpoint(path)
+            engine.check_weights(checkpoint)
+            return checkpoint, engine.backend.pack(checkpoint)
+        except MemoryError:
+            raise CheckpointError(path, ["there is not enough memory to load it"]) from None
 
     async def update_version(self, version: str, *, abort_all: bool = False) -> None:
         """Rename the weights that serve; abort_all: requests in work end first, under the old name. Raises
@@ -244,8 +297,24 @@ class Service:
         """The first `most` values of a tensor, row by row. Raises InvalidRequest for a name that there is not."""
         tensor = self.checkpoint.tensors.get(name)
         if tensor is None:
-            raise InvalidRequest(f"name must be one of {', '.join(self.checkpoint.tensors)}, got {name!r:.80}")
+            raise InvalidRequest(f"name must be one of {', '.join(self.config.tensor_shapes())}, got {name!r:.80}")
         return tensor.first(most)
+
+    async def compiled(
+        self, requests: Sequence[GenerationRequest], constraints: Sequence[Constraint | None]
+    ) -> list[GenerationRequest]:
+        """`requests` with their constraints, one for each, compiled off the event loop; None: without.
+
+        Raises InvalidRequest naming the field, Overloaded when too many constraints wait to be compiled.
+        """
+        different = dict.fromkeys(each for each in constraints if each is not None)
+        if len(different) > MAX_CONSTRAINTS:
+            raise InvalidRequest(f"constraints must be at most {MAX_CONSTRAINTS} different ones, got {len(different)}")
+        grammars = {each: await self._grammars.compiled(each) for each in different}
+        return [
+            request if each is None else dataclasses.replace(request, constraint=grammars[each])
+            for request, each in zip(requests, constraints, strict=True)
+        ]
 
 
 def _without_gc(prepare: Callable[[Service, bytes], T], service: Service, body: bytes) -> T:

@@ -6,6 +6,7 @@ Each is declared once, below, as a field: PORT in the environment and --port on 
 import argparse
 import os
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -254,6 +255,20 @@ def public_values(settings: Settings) -> dict[str, Any]:
     return found
 
 
+def launch_command(settings: Settings) -> str:
+    """A command that starts a server with these settings, but for the secrets."""
+    flags = []
+    usual = public_values(load_settings([], {}))
+    for name, value in public_values(settings).items():
+        if value != usual[name]:
+            if isinstance(value, bool):
+                value = "on" if value else "off"
+            elif isinstance(value, list):
+                value = ",".join(value)
+            flags.append(f"--{name.replace('_', '-')}={value}")
+    return shlex.join(["python", "-m", "serve", *flags])
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m serve",
@@ -271,10 +286,12 @@ def _parser() -> argparse.ArgumentParser:
     for setting in fields(Settings):
         info = setting.metadata
         default = info["default"] or "none"
+        is_switch = setting.type is bool
         parser.add_argument(
             "--" + setting.name.replace("_", "-"),
             metavar="VALUE",
-            **({"nargs": "?", "const": "on"} if setting.type is bool else {}),
+            nargs="?" if is_switch else None,
+            const="on" if is_switch else None,
             help=f"{info['meaning']}: {info['expects']} [{setting.name.upper()}, default {default}]".replace("%", "%%"),
         )
     return parser
