@@ -268,19 +268,19 @@ def test_a_body_over_the_limit_is_a_413(server: httpx.Client) -> None:
 def test_bodies_of_a_million_things_are_refused_soon(server: httpx.Client) -> None:
     """And meanwhile others are answered."""
     many = [
-        {"input_ids": ["a"] * 400_000},
-        {"input_ids": [[]] * 400_000},
-        {"input_ids": [[1]] * 400_000},
-        {"text": ["a"] * 400_000},
-        in_sampling(**{f"field{i}": 1 for i in range(100_000)}),
-        in_sampling(logit_bias={str(i): "x" for i in range(200_000)}),
-        in_sampling(logit_bias={str(i): 1 for i in range(200_000)}),
-        in_sampling(stop_token_ids=[1] * 400_000),
-        in_sampling(stop=["a"] * 400_000),
-        {"text": "a", "sampling_params": [{"x": 1}] * 200_000},
+        {"input_ids": ["a"] * 100_000},
+        {"input_ids": [[]] * 100_000},
+        {"input_ids": [[1]] * 100_000},
+        {"text": ["a"] * 100_000},
+        in_sampling(**{f"field{i}": 1 for i in range(30_000)}),
+        in_sampling(logit_bias={str(i): "x" for i in range(50_000)}),
+        in_sampling(logit_bias={str(i): 1 for i in range(50_000)}),
+        in_sampling(stop_token_ids=[1] * 100_000),
+        in_sampling(stop=["a"] * 100_000),
+        {"text": "a", "sampling_params": [{"x": 1}] * 50_000},
         {"text": "<user>x" * 50_000},
-        {"text": "a", "rid": ["x"] * 400_000},
-        {"text": "a", "token_ids_logprob": [[1, 2]] * 200_000},
+        {"text": "a", "rid": ["x"] * 100_000},
+        {"text": "a", "token_ids_logprob": [[1, 2]] * 50_000},
     ]
 
     async def ask_all() -> None:
