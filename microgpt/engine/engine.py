@@ -302,7 +302,7 @@ class Engine:
                     self._fail(sequence, errors[i], events)
                     continue
                 sequences.append(sequence)
-                feeds.append(Feed(sequence.slot, sequence.next_tokens(1), sequence.num_computed, True, mask))
+                feeds.append(Feed(sequence.slot, sequence.next_tokens(1), sequence.num_computed, True, allowed=mask))
             if feeds:
                 self._digest(sequences, feeds, self.backend.burst(feeds, 1, 0), events)
             if time.monotonic() >= deadline or not (group := guided(self._running.values())):

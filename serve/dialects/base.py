@@ -92,7 +92,8 @@ class Operation:
     """One route that looks at the server or changes it. It draws on the budget of RATE_LIMIT_INFO unless `limited` is
     false.
 
-    run: called on the event loop; raises HttpError or MicrogptError.
+    run: called on the event loop; raises HttpError or MicrogptError. body: its model, for the OpenAPI schema; None
+    without.
     """
 
     path: str
@@ -100,6 +101,7 @@ class Operation:
     run: Callable[[Service, Asked], Awaitable[Reply]]
     methods: tuple[str, ...] = ("GET",)
     limited: bool = True
+    body: type | None = None
 
 
 @dataclass(frozen=True, slots=True)

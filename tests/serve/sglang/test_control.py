@@ -286,7 +286,7 @@ NO_OBJECTS = [
 def test_bad_bodies_are_400_with_an_error_object(web: httpx.Client, path: str) -> None:
     before = samples(web)
     for body in [*NO_OBJECTS, *BODIES[path]]:
-        how = {"content": body} if isinstance(body, bytes) else {"json": body}
+        how: dict[str, Any] = {"content": body} if isinstance(body, bytes) else {"json": body}
         answer = web.post(path, **how)
         assert answer.status_code == 400, (body, answer.text)
         error = answer.json()
@@ -330,6 +330,14 @@ def test_adapters_are_refused_in_the_form_of_their_answers(web: httpx.Client) ->
 
 def test_the_garbage_collector_can_be_spared(web: httpx.Client) -> None:
     assert [web.request(method, "/freeze_gc").status_code for method in ("GET", "POST")] == [200, 200]
+
+
+def test_the_openapi_document_shows_their_bodies(web: httpx.Client) -> None:
+    paths = web.get("/openapi.json").json()["paths"]
+    for path in BODIES:
+        assert paths[path]["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    names = [operation["operationId"] for methods in paths.values() for operation in methods.values()]
+    assert len(set(names)) == len(names)
 
 
 def test_all_that_changes_the_server_is_for_administrators() -> None:
