@@ -85,8 +85,11 @@ class Endpoint:
                     num_samples = sum(each.num_samples for each in work.requests)
                     access.prompts, access.replies = self._prompts(work), [""] * num_samples
                 answer.refuses_in_stream = work.refuses_in_stream
+                requests = work.requests
+                if work.constraints:
+                    requests = await self._service.compiled(requests, work.constraints)
                 with self._service.start(
-                    work.requests, wants_tokens=work.wants_tokens, survives_failures=work.survives_failures
+                    requests, wants_tokens=work.wants_tokens, survives_failures=work.survives_failures
                 ) as generation:
                     try:
                         await self._answer(work, generation, answer, access.replies)
@@ -107,7 +110,10 @@ class Endpoint:
         renderer, events = work.renderer, b""
         while not generation.done:
             news = await generation.news(whole=not work.stream)
-            events = b"".join([renderer.push(progress) for progress in news])
+            if work.wants_tokens:
+                events = await self._service.render(renderer.push, news)
+            else:
+                events = b"".join([renderer.push(progress) for progress in news])
             if replies is not None:
                 for progress in news:
                     replies[progress.index] = (replies[progress.index] + progress.text)[:LOGGED_CHARS]

@@ -18,7 +18,7 @@ LAYERS = [
     ["serve.metrics"],
     ["serve.dialects"],
     ["serve.service", "serve.load"],
-    ["serve.limits", "serve.engine_client"],
+    ["serve.limits", "serve.engine_client", "serve.grammars"],
     ["serve.body", "serve.messages"],
     ["serve.settings", "serve.errors", "serve.sse", "serve.histogram"],
     ["microgpt.cli"],
