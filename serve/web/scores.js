@@ -59,7 +59,8 @@ export const LEVELS = ["over 90 %", "50–90 %", "20–50 %", "5–20 %", "under
 
 /** A probability as people write it. */
 export function percent(p) {
-  return p < 0.0001 ? "< 0.01 %" : `${(100 * p).toFixed(p < 0.01 || p > 0.999 ? 2 : 1)} %`;
+  if (p < 0.0001) return "< 0.01 %";
+  return p > 0.9999 ? "> 99.99 %" : `${(100 * p).toFixed(p < 0.01 || p > 0.999 ? 2 : 1)} %`;
 }
 
 export function describeEntropy(range) {
