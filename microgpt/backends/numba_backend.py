@@ -256,15 +256,15 @@ class NumbaBackend:
 
     def _want_scores(self, feeds: Sequence[Feed], num_tokens: int) -> int:
         """Note in the rows which tokens' log probabilities are wanted, and where to put them; how many they are."""
-        rows = self._feeds.rows
-        rows[kernel.SCORED, :num_tokens] = -1
+        state = self._feeds
+        state.scored[kernel.SCORED, :num_tokens] = -1
         total = start = to = 0
         for feed in feeds:
             if count := len(feed.scored_ids):
                 scored = slice(start + feed.first_scored, start + feed.first_scored + count)
                 end = to + count * _report_width(*self._scored[feed.slot])
-                rows[kernel.SCORED, scored] = feed.scored_ids
-                rows[kernel.REPORT_AT, scored] = np.arange(to, end, (end - to) // count)
+                state.scored[kernel.SCORED, scored] = feed.scored_ids
+                state.scored[kernel.REPORT_AT, scored] = np.arange(to, end, (end - to) // count)
                 total, to = total + count, end
             start += len(feed.token_ids)
         return total
@@ -426,8 +426,9 @@ def _new_slots(config: ModelConfig, n: int) -> Slots:
 
 def _new_feeds(sizes: Sizes, n: int, tokens: int, number: np.dtype) -> kernel.Feeds:
     return kernel.Feeds(
-        ints=np.zeros((5, n), np.int64), rows=np.zeros((5, tokens), np.int64),
+        ints=np.zeros((5, n), np.int64), rows=np.zeros((3, tokens), np.int64),
         last=np.zeros(n * sizes.x_stride, number), sampled=np.zeros((n, _MAX_STEPS), np.int32),
+        scored=np.zeros((2, tokens), np.int64),
         reports=np.zeros(tokens * _report_width(MAX_TOP_LOGPROBS, MAX_GIVEN_LOGPROBS)),
     )  # fmt: skip
 

@@ -181,7 +181,7 @@ def slots_for(
     ]  # fmt: skip
     return Slots(
         np.array(ints)[:, None], np.array(floats)[:, None], np.array([[seed], [0]], np.uint64), marks, ids, by_token,
-        np.full((1, 1 + 2 * num_top + len(given)), np.nan),
+        np.full(1 + 2 * num_top + len(given), np.nan),
     )  # fmt: skip
 
 
@@ -270,7 +270,7 @@ def test_reported_log_probabilities_are_those_of_the_reference(
         token = chosen(logits, slots, 17)
         wanted = token_logprobs(adjusted(logits, params, 0, prompt_ids), params, token)
         num_top = len(wanted.top)
-        found = slots.reports[0].clip(min=LOWEST_LOGPROB)
+        found = slots.reports.clip(min=LOWEST_LOGPROB)
         scale = max(1.0, 1 / (params.temperature or 1.0))  # the smallest difference of logits is divided, too
         first = found[: 1 + num_top]
         assert first[0] == pytest.approx(wanted.chosen, rel=tolerance, abs=tolerance * scale)

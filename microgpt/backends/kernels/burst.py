@@ -58,24 +58,26 @@ _IDLE_SPINS = 2000
 # whether it failed, and when.
 SLOT, SAMPLES, END, NUM_SAMPLED_NOW, FAILED = range(5)
 FED, SAMPLED = 1, 2  # bits of FAILED
-# Rows of Feeds.rows and of a `going`: a row's feed, token and position. Of Feeds.rows, when some of them are scored:
-# the token whose log probability is wanted after it, or -1, and where in Feeds.reports.
-FEED, TOKEN, POSITION, SCORED, REPORT_AT = range(5)
+# Rows of Feeds.rows and of a `going`: a row's feed, token and position.
+FEED, TOKEN, POSITION = range(3)
+# Rows of Feeds.scored: the token whose log probability is wanted after a row, or -1, and where in Feeds.reports.
+SCORED, REPORT_AT = range(2)
 
 
 class Feeds(NamedTuple):
     """What a burst is given and what comes of it.
 
-    ints: (5, feeds) int64, by the names above. rows: (5, all fed tokens) int64, in the feeds' order. last: (feeds,
+    ints: (5, feeds) int64, by the names above. rows: (3, all fed tokens) int64, in the feeds' order. last: (feeds,
     x_stride), flat, the hidden state after each feed's last token. sampled: (feeds, most steps) int32, ~id where a
-    sample ends that another follows. reports: float64, flat, of scored tokens as Slots.reports has them of sampled
-    ones.
+    sample ends that another follows. scored: (2, all fed tokens) int64, read where NUM_SCORED is not 0. reports:
+    float64, flat, of scored tokens as Slots.reports has them of sampled ones.
     """
 
     ints: np.ndarray
     rows: np.ndarray
     last: np.ndarray
     sampled: np.ndarray
+    scored: np.ndarray
     reports: np.ndarray
 
 
@@ -166,7 +168,7 @@ def _score_rows(sizes, weights, slots, feeds, rows, low, count, x, logits, room)
     r = 0
     while r < count:
         run = 0
-        while run < LOGIT_ROWS and r + run < count and rows[SCORED, low + r + run] >= 0:
+        while run < LOGIT_ROWS and r + run < count and feeds.scored[SCORED, low + r + run] >= 0:
             run += 1
         if run == 0:
             r += 1
@@ -179,8 +181,8 @@ def _score_rows(sizes, weights, slots, feeds, rows, low, count, x, logits, room)
             at = low + r + i
             feed = rows[FEED, at]
             if not score(
-                logits, i * Vs, V, panels * PANEL, rows[SCORED, at], slots, feeds.ints[SLOT, feed], feeds.reports,
-                rows[REPORT_AT, at], room,
+                logits, i * Vs, V, panels * PANEL, feeds.scored[SCORED, at], slots, feeds.ints[SLOT, feed],
+                feeds.reports, feeds.scored[REPORT_AT, at], room,
             ):  # fmt: skip
                 feeds.ints[FAILED, feed] |= FED
         r += run

@@ -184,17 +184,19 @@ def _sort(z, ids, count, by_id):
 @njit(nogil=True, cache=True, _nrt=False)
 def _keep_likeliest(z, ids, count, vocab):
     """ids[:count] = the `count` likeliest of z, likeliest first: a heap whose top is the one to lose."""
-    filled = 0
-    for i in range(vocab):
-        if filled < count:
-            ids[filled] = i
-            filled += 1
-            if filled == count:
-                for start in range(count // 2 - 1, -1, -1):
-                    _sift(z, ids, start, count, False)
-        elif _comes_first(z, i, ids[0], False):
-            ids[0] = i
-            _sift(z, ids, 0, count, False)
+    for i in range(count):
+        ids[i] = i
+    for start in range(count // 2 - 1, -1, -1):
+        _sift(z, ids, start, count, False)
+    i = count
+    while i < vocab:
+        end = min(vocab, (i // LANES + 1) * LANES)
+        if end - i < LANES or highest(load(z, i)) >= z[ids[0]]:  # most vectors hold nothing of interest
+            for j in range(i, end):
+                if _comes_first(z, j, ids[0], False):
+                    ids[0] = j
+                    _sift(z, ids, 0, count, False)
+        i = end
     _sort(z, ids, count, False)
 
 
