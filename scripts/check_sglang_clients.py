@@ -101,8 +101,8 @@ def check_frontend(python: Path, logs: Path) -> None:
     program = [str(python), "-W", "ignore", str(SCRIPTS / "sglang_clients" / "frontend.py")]
     with worker(logs / "worker.log") as (url, _):
         run("frontend", [*program, url], logs / "frontend.log")
-    with worker(logs / "worker.log", "--api-key=a secret", "--parse-special=on") as (url, _):
-        run("frontend with an API key", [*program, url, "a secret"], logs / "frontend.log")
+    with worker(logs / "worker.log", "--api-key=a-secret") as (url, _):
+        run("frontend with an API key", [*program, url, "a-secret"], logs / "frontend.log")
         answer = httpx.post(f"{url}/generate", json={"text": "a"})
         check("without the key", answer.status_code == 401, answer.text)
 
