@@ -151,9 +151,10 @@ async def _use_router(router: str, a: str, b: str, first: subprocess.Popen[bytes
         deadline = time.monotonic() + 60
         while True:
             with contextlib.suppress(httpx.HTTPError):
-                if len((await client.get(f"{router}/list_workers")).json()["urls"]) == 2 and (
-                    await client.get(f"{router}/health")
-                ).is_success:
+                if (
+                    len((await client.get(f"{router}/list_workers")).json()["urls"]) == 2
+                    and (await client.get(f"{router}/health")).is_success
+                ):
                     break
             if time.monotonic() > deadline:
                 check("router: knows both workers", False)
