@@ -101,8 +101,8 @@ def check_frontend(python: Path, logs: Path) -> None:
     program = [str(python), "-W", "ignore", str(SCRIPTS / "sglang_clients" / "frontend.py")]
     with worker(logs / "worker.log") as (url, _):
         run("frontend", [*program, url], logs / "frontend.log")
-    with worker(logs / "worker.log", "--api-key=a secret", "--parse-special=on") as (url, _):
-        run("frontend with an API key", [*program, url, "a secret"], logs / "frontend.log")
+    with worker(logs / "worker.log", "--api-key=a-secret") as (url, _):
+        run("frontend with an API key", [*program, url, "a-secret"], logs / "frontend.log")
         answer = httpx.post(f"{url}/generate", json={"text": "a"})
         check("without the key", answer.status_code == 401, answer.text)
 
@@ -151,9 +151,10 @@ async def _use_router(router: str, a: str, b: str, first: subprocess.Popen[bytes
         deadline = time.monotonic() + 60
         while True:
             with contextlib.suppress(httpx.HTTPError):
-                if len((await client.get(f"{router}/list_workers")).json()["urls"]) == 2 and (
-                    await client.get(f"{router}/health")
-                ).is_success:
+                if (
+                    len((await client.get(f"{router}/list_workers")).json()["urls"]) == 2
+                    and (await client.get(f"{router}/health")).is_success
+                ):
                     break
             if time.monotonic() > deadline:
                 check("router: knows both workers", False)
