@@ -13,7 +13,7 @@ from serve.dialects.base import Route, Work
 from serve.dialects.sglang.errors import native_error
 from serve.dialects.sglang.render import Arrival, GenerateRenderer, LogprobForm, Sample
 from serve.dialects.sglang.sampling import Sampling, read_sampling
-from serve.dialects.sglang.schema import GenerateBody, parse_generate
+from serve.dialects.sglang.schema import GenerateFields, parse_generate
 from serve.errors import HttpError, shown
 from serve.service import Service
 
@@ -33,7 +33,7 @@ REFUSED = {
 }
 
 
-class GenerateAnswer(BaseModel):
+class Generated(BaseModel):
     """The continuation of one prompt. A list of these for several."""
 
     text: str
@@ -53,7 +53,7 @@ def prepare_generate(service: Service, body: bytes) -> Work:
         raise refusal from None
 
 
-def _work(service: Service, asked: GenerateBody, arrival: Arrival) -> Work:
+def _work(service: Service, asked: GenerateFields, arrival: Arrival) -> Work:
     if not _REFUSED.isdisjoint(asked):
         _check_supported(asked)
     given, field = _prompts_given(asked)
@@ -99,7 +99,7 @@ def _work(service: Service, asked: GenerateBody, arrival: Arrival) -> Work:
 _REFUSED = frozenset(REFUSED)
 
 
-def _check_supported(asked: GenerateBody) -> None:
+def _check_supported(asked: GenerateFields) -> None:
     for name, message in REFUSED.items():
         value = asked.get(name)
         if value is None or value is False or (isinstance(value, list) and all(item is None for item in value)):
@@ -107,7 +107,7 @@ def _check_supported(asked: GenerateBody) -> None:
         raise native_error(message)
 
 
-def _prompts_given(asked: GenerateBody) -> tuple[Any, str]:
+def _prompts_given(asked: GenerateFields) -> tuple[Any, str]:
     """(what the body has as its prompts, in which field); ids win over text."""
     for field in ("input_ids", "input_tokens"):
         if (ids := asked.get(field)) is not None:
@@ -122,7 +122,7 @@ def _prompts_given(asked: GenerateBody) -> tuple[Any, str]:
     return text, "text"
 
 
-def _encode(service: Service, asked: GenerateBody, prompt: Any, field: str) -> tuple[int, ...]:
+def _encode(service: Service, asked: GenerateFields, prompt: Any, field: str) -> tuple[int, ...]:
     """The ids of one prompt, which leave room for at least one position."""
     config = service.config
     if field == "text":
@@ -141,7 +141,7 @@ def _encode(service: Service, asked: GenerateBody, prompt: Any, field: str) -> t
     return ids
 
 
-def _samplings(asked: GenerateBody, num_prompts: int, vocab_size: int, eos: tuple[int, ...]) -> Sequence[Sampling]:
+def _samplings(asked: GenerateFields, num_prompts: int, vocab_size: int, eos: tuple[int, ...]) -> Sequence[Sampling]:
     """One for each prompt, of one n."""
     given = asked.get("sampling_params")
     if not isinstance(given, list):
@@ -153,7 +153,7 @@ def _samplings(asked: GenerateBody, num_prompts: int, vocab_size: int, eos: tupl
     return samplings
 
 
-def _rids(asked: GenerateBody, num_prompts: int, is_batch: bool) -> Sequence[str] | None:
+def _rids(asked: GenerateFields, num_prompts: int, is_batch: bool) -> Sequence[str] | None:
     """The ids that the client gives to its prompts, if it does."""
     rid = asked.get("rid")
     if rid is None:
@@ -179,7 +179,7 @@ def _fresh_rid() -> str:
 
 
 def _logprob_forms(
-    asked: GenerateBody, prompts: Sequence[tuple[int, ...]], n: int, vocab_size: int
+    asked: GenerateFields, prompts: Sequence[tuple[int, ...]], n: int, vocab_size: int
 ) -> Sequence[LogprobForm | None]:
     """What each prompt's answers say about log probabilities; None: nothing."""
     num_prompts = len(prompts)
@@ -235,7 +235,7 @@ def _logprob_knobs(form: LogprobForm | None, num_prompt: int) -> dict[str, Any]:
     }
 
 
-def _each(asked: GenerateBody, name: str, default: Any, num_prompts: int, n: int) -> Sequence[Any]:
+def _each(asked: GenerateFields, name: str, default: Any, num_prompts: int, n: int) -> Sequence[Any]:
     """A field's value for each prompt."""
     value = asked.get(name)
     if not isinstance(value, list):
@@ -264,8 +264,8 @@ ROUTE = Route(
     path="/generate",
     summary="Continue prompts, as SGLang does",
     prepare=prepare_generate,
-    request_model=GenerateBody,
-    answer_model=GenerateAnswer,
+    request_model=GenerateFields,
+    answer_model=Generated,
     stream_meaning=(
         "events like the answer, each with all so far, and `index` where there are several; finish_reason is null but "
         "in the last one; [DONE]"

@@ -67,7 +67,7 @@ class SamplingFields(TypedDict, total=False):
 
 
 @with_config(ConfigDict(strict=True, extra="ignore"))
-class GenerateBody(TypedDict, total=False):
+class GenerateFields(TypedDict, total=False):
     """Prompts to continue: `text` or `input_ids`, one or several. Unknown fields are ignored."""
 
     text: str | Strings | None
@@ -112,7 +112,7 @@ class GenerateBody(TypedDict, total=False):
     routed_dp_rank: Annotated[int | None, IGNORED]
 
 
-_BODY = TypeAdapter(GenerateBody)
+_BODY = TypeAdapter(GenerateFields)
 _KNOWN = SamplingFields.__annotations__.keys()
 _EXPECTED = {
     "bool_type": "a boolean",
@@ -129,7 +129,7 @@ _EXPECTED = {
 }
 
 
-def parse_generate(body: bytes) -> GenerateBody:
+def parse_generate(body: bytes) -> GenerateFields:
     """The fields that a body has. Raises Refusal, status 400, for what is not JSON or has a wrong type."""
     try:
         fields = _BODY.validate_json(body)
