@@ -5,6 +5,7 @@ Exit codes: 0 after SIGTERM or SIGINT, 1 if the server cannot start, 2 for bad s
 
 import asyncio
 import contextlib
+import dataclasses
 import gc
 import logging
 import os
@@ -50,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, UnicodeError) as error:  # UnicodeError: a host name that cannot be one
         reason = getattr(error, "strerror", None) or error
         return _refuse(f"cannot listen on HOST {settings.host}, PORT {settings.port}: {reason}", 1)
+    settings = dataclasses.replace(settings, port=listener.getsockname()[1])  # the one that PORT=0 has found
     with contextlib.closing(listener), asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_serve(settings, checkpoint, limiters, listener))
 

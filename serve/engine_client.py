@@ -26,7 +26,7 @@ from microgpt import (
     TokenEvent,
 )
 from microgpt.logprobs import TokenLogprobs
-from serve.histogram import Histogram
+from serve.histogram import Histogram, RecentRate
 
 logger = logging.getLogger(__name__)
 
@@ -195,6 +195,7 @@ class EngineClient:
         self.num_tokens = 0
         self.batch_sizes = Histogram(BATCH_SIZES)
         self.token_gaps = Histogram(TOKEN_GAPS_S)
+        self.recent_tokens = RecentRate()  # of time.monotonic
         self.weight_version = "default"
         self.is_paused = False
         self._thread = EngineThread(
@@ -331,7 +332,7 @@ class EngineClient:
         self._built.set_result(None)
 
     def _deliver(self, events: list[Event]) -> None:
-        now, batch_size = time.monotonic(), 0
+        now, batch_size, num_before = time.monotonic(), 0, self.num_tokens
         for event in events:
             generation = self._generations.get(event.request_id)
             if generation is None:
@@ -342,6 +343,7 @@ class EngineClient:
             generation._put(event, now)
         if batch_size:
             self.batch_sizes.observe(batch_size)
+            self.recent_tokens.add(self.num_tokens - num_before, now)
 
     def _fault(self, error: BaseException) -> None:
         assert self._built is not None

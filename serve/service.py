@@ -9,7 +9,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal, TypeVar
 
-from microgpt import Checkpoint, EngineFault, GenerationRequest, InvalidRequest, Overloaded, load_checkpoint
+from microgpt import (
+    Checkpoint,
+    EngineFault,
+    GenerationRequest,
+    InvalidRequest,
+    MicrogptError,
+    Overloaded,
+    SamplingParams,
+    load_checkpoint,
+)
 from microgpt.chat import ChatPrompt, Message, chat_prompt
 from microgpt.rendered import PromptEncoder
 from serve.body import BodyRoom
@@ -23,6 +32,8 @@ PauseMode = Literal["abort", "in_place", "retract"]
 
 # Parsing and tokenising run at some MB/s: a longer body would hold up every other connection for milliseconds.
 OFF_LOOP_BYTES = 16 * 1024
+PROBE_S = 20.0  # how long the engine may take to make one token before it counts as stuck
+PROBE_INTERVAL_S = 0.01
 MAX_PREPARING = 32  # large bodies that wait for the one thread that prepares them
 MAX_BODIES_BYTES = 64 * 2**20
 INTERNAL = "\0"  # begins the ids that no client has given
@@ -76,6 +87,7 @@ class Service:
         self.accepted = _Accepted()
         self._preparer = ThreadPoolExecutor(1, "prepare")
         self._preparing: set[Future[Any]] = set()
+        self._probe: asyncio.Task[bool] | None = None
         self.model_path = str(checkpoint.path)
         self._updating = asyncio.Lock()  # one at a time: each has a second set of weights in memory
         self._updates: set[asyncio.Task[int]] = set()
@@ -109,6 +121,29 @@ class Service:
                 raise HttpError(503, "server is shutting down", {"Connection": "close"})
             case "failed":
                 raise HttpError(503, "the engine has failed")
+
+    async def is_generating(self, limit_s: float = PROBE_S) -> bool:
+        """Whether the engine makes a token within limit_s. Those who ask at the same time share one attempt."""
+        if self.status != "ok" or self.paused:
+            return False
+        if self._probe is None or self._probe.done():
+            self._probe = asyncio.create_task(self._make_token(limit_s))
+        return await asyncio.shield(self._probe)
+
+    async def _make_token(self, limit_s: float) -> bool:
+        prompt, params = (self.tokenizer.bos,), SamplingParams(max_tokens=1)
+        num_before = self.client.num_tokens
+        try:
+            async with asyncio.timeout(limit_s):
+                try:
+                    with self.start([GenerationRequest(f"HEALTH_CHECK_{self.new_id()}", prompt, params)]) as generation:
+                        await generation.news(whole=True)
+                except Overloaded:  # no room for one more, so others' tokens have to tell
+                    while self.client.num_tokens == num_before:
+                        await asyncio.sleep(PROBE_INTERVAL_S)
+        except (TimeoutError, MicrogptError):
+            return False
+        return True
 
     async def idle(self) -> None:
         """Returns when no accepted request is unanswered."""

@@ -6,6 +6,7 @@ Each is declared once, below, as a field: PORT in the environment and --port on 
 import argparse
 import os
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -252,6 +253,20 @@ def public_values(settings: Settings) -> dict[str, Any]:
             value = [str(item) for item in value]
         found[setting.name] = value
     return found
+
+
+def launch_command(settings: Settings) -> str:
+    """A command that starts a server with these settings, but for the secrets."""
+    flags = []
+    usual = public_values(load_settings([], {}))
+    for name, value in public_values(settings).items():
+        if value != usual[name]:
+            if isinstance(value, bool):
+                value = "on" if value else "off"
+            elif isinstance(value, list):
+                value = ",".join(value)
+            flags.append(f"--{name.replace('_', '-')}={value}")
+    return shlex.join(["python", "-m", "serve", *flags])
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -17,7 +17,7 @@ LAYERS = [
     ["serve.access"],
     ["serve.metrics"],
     ["serve.dialects"],
-    ["serve.service"],
+    ["serve.service", "serve.load"],
     ["serve.limits", "serve.engine_client"],
     ["serve.body", "serve.messages"],
     ["serve.settings", "serve.errors", "serve.sse", "serve.histogram"],

@@ -27,7 +27,7 @@ class Stats:
 
     waiting: samples that have no slot. cached_pages: kept by the prefix cache and used by no running sequence.
     prompt_tokens, cached_tokens: totals since the start, of the prompts that were admitted and of what the prefix cache
-    had of them.
+    had of them. waiting_tokens: of the prompts that wait.
     """
 
     running: int
@@ -40,6 +40,7 @@ class Stats:
     num_pages: int
     prompt_tokens: int
     cached_tokens: int
+    waiting_tokens: int
 
 
 class Engine:
@@ -98,6 +99,7 @@ class Engine:
             num_pages=memory.num_pages,
             prompt_tokens=self._prompt_tokens,
             cached_tokens=self._cached_tokens,
+            waiting_tokens=sum(job.num_waiting * len(job.request.prompt_ids) for job in tuple(self._waiting)),
         )
 
     def room(self, num_prompt: int) -> int:

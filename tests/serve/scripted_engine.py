@@ -62,7 +62,7 @@ class ScriptedEngine:
     def stats(self) -> Stats:
         """8 slots, all that live have one; 10 pages, 4 of them cached."""
         running = sum(live.request.num_samples for live in tuple(self.live.values()))
-        return Stats(running, 0, 8 - running, 8, 6, 4, 0, 10, self.num_prompt_tokens, 0)
+        return Stats(running, 0, 8 - running, 8, 6, 4, 0, 10, self.num_prompt_tokens, 0, 0)
 
     def check(self, request: GenerationRequest) -> None:
         pass
