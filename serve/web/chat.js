@@ -328,7 +328,7 @@ async function plan() {
   const shown = path(conversation).filter((index) => said(conversation.nodes[index]));
   try {
     if (seen.tokens) {
-      showPieces(await sendJson("tokenize", { body: { prompt: text, add_special_tokens: false, return_pieces: true }, signal }));
+      showPieces(text, await sendJson("tokenize", { body: { prompt: text, add_special_tokens: false, return_pieces: true }, signal }));
     }
     const next = messages(conversation, shown);
     if (text.trim()) next.push({ role: "user", content: text });

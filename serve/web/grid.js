@@ -34,6 +34,12 @@ function refreshButton() {
   byId("generate").replaceChildren(icon(run ? "stop" : "send"), run ? "Stop" : "Generate");
 }
 
+/** A chat model's documents are whole conversations: they go on after a turn's end, and show what frames the turns. */
+function documentParams(room) {
+  const whole = facts.chat ? { ignore_eos: true, skip_special_tokens: false, stop: ["<bos>"] } : {};
+  return { ...nextParams(room), ...whole };
+}
+
 /** How many samples are asked for, within what the field allows. */
 function wanted() {
   const input = byId("samples");
@@ -53,7 +59,7 @@ async function generate() {
   let error = null;
   try {
     const { tokens, max_model_len } = await sendJson("tokenize", { body: { prompt: byId("prompt").value }, signal });
-    const params = nextParams(max_model_len - tokens.length);
+    const params = documentParams(max_model_len - tokens.length);
     cards = Array.from({ length: n }, (_, i) => card(newReply(tokens, { ...params, sampling_seed: params.sampling_seed + i }, 0)));
     byId("grid").replaceChildren(...cards.map(({ element }) => element));
     byId("grid-legend").hidden = !tinted;
@@ -118,7 +124,7 @@ function card(reply) {
 async function branch(from, position, id) {
   const forced = [...from.reply.output_ids.slice(0, position), id];
   const { prompt_ids } = from.reply;
-  const params = nextParams(facts.context - prompt_ids.length - forced.length);
+  const params = documentParams(facts.context - prompt_ids.length - forced.length);
   params.max_new_tokens += forced.length;
   const made = card(newReply(prompt_ids, params, 0, forced));
   cards.splice(cards.indexOf(from) + 1, 0, made);

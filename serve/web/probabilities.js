@@ -1,6 +1,7 @@
 // The probability view: a reply as tinted tokens, and the box of alternatives to one of them.
 
 import { byId, button, count, el } from "./dom.js";
+import { visible, wholePieces } from "./pieces.js";
 import { LEVELS, bits, levelOf, percent } from "./scores.js";
 import { facts } from "./server.js";
 
@@ -10,20 +11,18 @@ const box = byId("alternatives");
 let shown = null; // {token, pinned}
 let leaving = 0;
 
-/** Spaces and line breaks made visible. */
-export const visible = (text) => text.replaceAll(" ", "␣").replaceAll("\n", "↵").replaceAll("\t", "⇥") || "(no text)";
-
 /** Fills `container` with one element a token. onChoose(position, id) when another token is picked there. */
-export function showTokens(container, reply, scores, onChoose) {
+export function showTokens(container, text, reply, scores, onChoose) {
+  const whole = wholePieces(text, scores.map((score) => score.text));
   const tokens = scores.map((score, i) => {
     const ends = reply.finish === "stop" && i === scores.length - 1;
-    const text = ends ? "end" : score.shown ?? score.text;
+    const chosen = i === reply.forced - 1;
     const token = el("span", {
       class: ends ? "token end" : "token", role: "button", tabindex: i ? -1 : 0, "data-i": i,
-      "data-level": levelOf(score.p), "data-forced": i < reply.forced, "aria-haspopup": "dialog",
+      "data-level": levelOf(score.p), "data-forced": chosen, "aria-haspopup": "dialog",
       "aria-label": `${ends ? "end of the reply" : visible(score.text)}, ${percent(score.p)}`,
-    }, text || "▯");
-    token.about = { score, i, ends, total: scores.length, forced: i < reply.forced, last: i === reply.forced - 1, onChoose };
+    }, ends ? "end" : whole[i] || "▯");
+    token.about = { score, i, ends, total: scores.length, chosen, onChoose };
     return token;
   });
   const group = el("span", { class: "tokens", role: "group", "aria-label": "Reply, token by token. Arrow keys move, Enter shows alternatives." }, ...tokens);
@@ -83,7 +82,7 @@ function leave() {
   }
 }
 
-function fill({ score, i, ends, total, forced, onChoose }) {
+function fill({ score, i, ends, total, chosen, onChoose }) {
   const listed = score.top.some(({ id }) => id === score.id);
   const rest = Math.max(0, 1 - score.top.reduce((sum, { p }) => sum + p, 0));
   const choose = (id) => {
@@ -101,7 +100,7 @@ function fill({ score, i, ends, total, forced, onChoose }) {
     el("ol", {}, ...score.top.map((other) => alternative(other, other.id === score.id, ends, () => choose(other.id))),
       listed ? null : alternative(score, true, ends, () => {}),
       rest > 0.00005 ? el("li", { class: "others" }, el("span", {}, listed ? "all others" : "all others, this one too"), el("span", {}, percent(rest))) : null),
-    el("p", { class: "small" }, forced ? "You chose this token. " : "", "Pick another token to branch the reply from here. These are the model's own probabilities, before temperature and cuts."),
+    el("p", { class: "small" }, chosen ? "You chose this token. " : "", "Pick another token to branch the reply from here. These are the model's own probabilities, before temperature and cuts."),
   );
 }
 

@@ -59,7 +59,7 @@ export class ReplyView {
     const scores = await scoresOf(reply);
     if (this.reply !== reply || this.tokens || reply.finish === null) return;
     this.tokens = true;
-    showTokens(this.text, reply, scores, this.onChoose);
+    showTokens(this.text, this.plain.data, reply, scores, this.onChoose);
   }
 
   showPlain() {

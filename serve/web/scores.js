@@ -68,6 +68,6 @@ export function percent(p) {
 }
 
 export function bits([least, most]) {
-  const [low, high] = [least.toFixed(1), most.toFixed(1)];
+  const [low, high] = [least.toFixed(2), most.toFixed(2)];
   return low === high ? `${high} bits` : `${low} to ${high} bits`;
 }

@@ -32,7 +32,7 @@ async function search() {
   }
   try {
     const info = await sendJson("model_info");
-    facts.name = info.served_model_name || info.model_path.split("/").filter(Boolean).pop() || "model";
+    facts.name = info.model_path.split("/").findLast(Boolean) ?? "model";
     facts.weight_version = info.weight_version;
   } catch (error) {
     if (!(error instanceof ApiError) || error.isLost) throw error;
