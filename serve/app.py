@@ -108,7 +108,9 @@ def build_app(
             endpoints |= {(method, route.path): endpoint for method in route.methods}
         for operation in dialect.operations:
             handler = OperationEndpoint(dialect, operation, service, info_limiter, settings)
-            app.router.routes.append(AsgiRoute(operation.path, handler, methods=list(operation.methods)))
+            operation_route = AsgiRoute(operation.path, handler)
+            operation_route.methods = set(operation.methods)  # without HEAD, which comes as GET
+            app.router.routes.append(operation_route)
     metrics = Metrics(service.client)
     _add_info_routes(app, service, metrics)
     _add_page(app, StaticFiles())

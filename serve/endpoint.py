@@ -142,6 +142,7 @@ class OperationEndpoint:
         self._service = service
         self._limiter = limiter
         self._settings = settings
+        self._deadlines = _Deadlines(settings.request_timeout_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         access: Access = scope[SCOPE_KEY]
@@ -153,12 +154,21 @@ class OperationEndpoint:
     async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         if self._operation.limited:
             _charge(self._limiter, scope, answer)
-        body = b""
-        if scope["method"] != "GET":
-            body = await read_body(scope, receive, self._settings.max_body_bytes, self._service.body_room)
-        query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
-        asked = Asked(self._settings, scope["path_params"], query, body)
-        await answer.send_reply(await self._operation.run(self._service, asked))
+        attempt = _Attempt(self._deadlines)
+        try:
+            with attempt:
+                body = await read_body(scope, receive, self._settings.max_body_bytes, self._service.body_room)
+                attempt.watch(scope, receive)
+                self._deadlines.remove(attempt)  # what it waits for has limits of its own
+                query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+                asked = Asked(self._settings, scope["path_params"], query, body)
+                reply = await self._operation.run(self._service, asked)
+        except TimeoutError:
+            if attempt.has_body:
+                raise
+            limit = f"{self._deadlines.limit_s:g} s"
+            raise HttpError(408, f"receiving the body took longer than {limit}", {"Connection": "close"}) from None
+        await answer.send_reply(reply)
 
 
 def _charge(limiter: RateLimiter, scope: Scope, answer: "_Answer") -> None:

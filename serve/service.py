@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from microgpt import (
     Checkpoint,
+    CheckpointError,
     EngineFault,
     GenerationRequest,
     InvalidRequest,
@@ -169,9 +170,9 @@ class Service:
             self.body_room.give_back(size)
 
     def close(self) -> bool:
-        """Drop what waits to be prepared; False if a body is being prepared at this moment, which cannot be stopped."""
+        """Drop what waits to be prepared; False if a body or weights are in preparation, which cannot be stopped."""
         self._preparer.shutdown(wait=False, cancel_futures=True)
-        return not self._preparing
+        return not self._preparing and not self._updates
 
     def chat_prompt(self, messages: Sequence[Message]) -> ChatPrompt:
         """The prompt for `messages`. Raises InvalidRequest."""
@@ -262,9 +263,12 @@ class Service:
         engine = self.client.engine
         if engine is None:
             raise EngineFault("the engine is still loading")
-        checkpoint = load_checkpoint(path)
-        engine.check_weights(checkpoint)
-        return checkpoint, engine.backend.pack(checkpoint)
+        try:
+            checkpoint = load_checkpoint(path)
+            engine.check_weights(checkpoint)
+            return checkpoint, engine.backend.pack(checkpoint)
+        except MemoryError:
+            raise CheckpointError(path, ["there is not enough memory to load it"]) from None
 
     async def update_version(self, version: str, *, abort_all: bool = False) -> None:
         """Rename the weights that serve; abort_all: requests in work end first, under the old name. Raises

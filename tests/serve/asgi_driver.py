@@ -38,6 +38,7 @@ class Exchange:
         for i, chunk in enumerate(chunks):
             self._inbox.put_nowait({"type": "http.request", "body": chunk, "more_body": more or i + 1 < len(chunks)})
         self._changed = asyncio.Condition()
+        path, _, query = path.partition("?")
         scope = {
             "type": "http",
             "asgi": {"version": "3.0"},
@@ -46,7 +47,7 @@ class Exchange:
             "scheme": "http",
             "path": path,
             "raw_path": path.encode(),
-            "query_string": b"",
+            "query_string": query.encode(),
             "root_path": "",
             "headers": headers,
             "client": ("192.0.2.7", 1234),
