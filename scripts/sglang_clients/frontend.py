@@ -115,7 +115,8 @@ def checks():
     yield "regex", bool(re.fullmatch(r"\d{1,3}(\.\d{1,3}){3}", state["address"])), state["address"]
     yield "dtype int", state["number"].strip().lstrip("+-").isdigit(), state["number"]
     yield "dtype bool", state["truth"] in ("True", "False"), state["truth"]
-    yield "json_schema", set(json.loads(state["json"])) == {"name", "old"}, state["json"]
+    is_fit = re.fullmatch(r'\{"name":"[^"]*","old":(true|false)\}', state["json"]) and json.loads(state["json"])
+    yield "json_schema", bool(is_fit), state["json"]
     meta = with_logprobs.run().get_meta_info("answer")
     tops = meta["output_top_logprobs"]
     greedy = all(top[0][:2] == chosen[:2] for top, chosen in zip(tops, meta["output_token_logprobs"], strict=True))
