@@ -150,11 +150,9 @@ async def _use_router(router: str, a: str, b: str, first: subprocess.Popen[bytes
     async with httpx.AsyncClient(timeout=30, limits=limits) as client:
         deadline = time.monotonic() + 60
         while True:
-            with contextlib.suppress(httpx.HTTPError):
-                if (
-                    len((await client.get(f"{router}/list_workers")).json()["urls"]) == 2
-                    and (await client.get(f"{router}/health")).is_success
-                ):
+            with contextlib.suppress(httpx.HTTPError, ValueError):
+                workers = (await client.get(f"{router}/workers")).json()["workers"]
+                if [each["is_healthy"] for each in workers] == [True, True]:
                     break
             if time.monotonic() > deadline:
                 check("router: knows both workers", False)
