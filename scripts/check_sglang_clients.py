@@ -213,7 +213,7 @@ async def _kill_one(client: httpx.AsyncClient, router: str, first: subprocess.Po
         nonlocal started
         body = {
             "text": f"<user>tell me a story about {i}<end_turn><assistant>",
-            "sampling_params": {"max_new_tokens": 60, "ignore_eos": True},
+            "sampling_params": {"max_new_tokens": 300, "ignore_eos": True},
             "stream": i % 2 == 0,
         }
         started += 1
