@@ -205,14 +205,15 @@ async def _check_cache(client: httpx.AsyncClient, router: str) -> None:
 
 
 async def _kill_one(client: httpx.AsyncClient, router: str, first: subprocess.Popen[bytes]) -> None:
-    """400 requests, half of them streams, while one worker is killed by SIGKILL."""
+    """400 requests, half of them streams, while one worker is killed by SIGKILL. They begin unalike, or the router
+    would send them all to one worker."""
     ends: Counter[str] = Counter()
     started = 0
 
     async def ask(i: int) -> None:
         nonlocal started
         body = {
-            "text": f"<user>tell me a story about {i}<end_turn><assistant>",
+            "text": f"{i * 7919 % 1000} of {i * 104729 % 1000} <user>tell me a story<end_turn><assistant>",
             "sampling_params": {"max_new_tokens": 300, "ignore_eos": True},
             "stream": i % 2 == 0,
         }
@@ -249,7 +250,7 @@ async def _kill_one(client: httpx.AsyncClient, router: str, first: subprocess.Po
     first.send_signal(signal.SIGKILL)
     await load
     cut = ends["a stream was cut"]
-    held = ends["answered"] + cut == 400 and cut <= 32
+    held = ends["answered"] + cut == 400 and 0 < cut <= 32
     check("router: one of two workers killed under load; only streams that had begun are cut", held, dict(ends))
     answer = await client.post(f"{router}/generate", json={"text": "a", "sampling_params": {"max_new_tokens": 1}})
     check("router: goes on with one worker", answer.status_code == 200)
