@@ -2,13 +2,14 @@
 
 import random
 import re
-import threading
 from typing import Any
 
 import httpx
 import pytest
 
 from microgpt import Checkpoint
+from tests.serve.asgi_driver import Served, eventually
+from tests.serve.scripted_engine import ScriptedEngine, run
 from tests.serve.sglang.generating import check, generate, refused, strict_json, visible_text
 
 LONG = "the quick brown fox said hello to what is 2 + 3? "
@@ -321,24 +322,25 @@ def test_rids(server: httpx.Client) -> None:
     assert re.fullmatch("[0-9a-f]{32}", fresh)
 
 
-def test_the_rid_of_a_live_request_is_refused(server: httpx.Client) -> None:
+def test_the_rid_of_a_live_request_is_refused(tiny_checkpoint: Checkpoint) -> None:
     """Until that one has ended."""
-    body = {"input_ids": [5], "rid": "long", "sampling_params": {"ignore_eos": True, "max_new_tokens": 251}}
-    answers: list[httpx.Response] = []
+    body = {"input_ids": [5], "rid": "job", "sampling_params": {"max_new_tokens": 2}}
 
-    def post() -> None:
-        answers.append(server.post("/generate", json=body))
+    async def scenario(service: Served, engine: ScriptedEngine) -> None:
+        engine.hold.clear()
+        first = service.send("/generate", body)
+        await eventually(lambda: bool(engine.live))
+        for again in (body, {"text": ["a", "b"], "rid": ["other", "job"]}):
+            second = await service.ask("/generate", again)
+            assert second.status == 400
+            assert second.json["error"]["message"] == "id must be unique among live requests, got 'job' again"
+            (error,) = (await service.ask("/generate", again | {"stream": True})).events
+            assert error["error"]["code"] == 400
+        engine.hold.set()
+        assert (await first.done()).json["meta_info"]["id"] == "job"
+        assert (await service.ask("/generate", body)).json["meta_info"]["id"] == "job"
 
-    threads = [threading.Thread(target=post) for _ in range(12)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert {answer.status_code for answer in answers} == {200, 400}
-    for answer in answers:
-        if answer.status_code == 400:
-            assert "unique" in answer.json()["error"]["message"]
-    assert generate(server, **body)["meta_info"]["id"] == "long"
+    run(tiny_checkpoint, scenario)
 
 
 def test_what_is_accepted_and_ignored_changes_nothing(server: httpx.Client) -> None:
@@ -370,8 +372,8 @@ def test_salts_keep_the_prefix_cache_apart(server: httpx.Client, field: str) -> 
     for salt in (f"{field}-one", f"{field}-two"):
         assert cached(**{field: salt}) == 0
         assert cached(**{field: salt}) > 0
-    generate(server, input_ids=prompt, sampling_params={"max_new_tokens": 1}, cache_salt="ab", extra_key="c")
-    assert cached(cache_salt="a", extra_key="bc") == 0
+    cached(cache_salt=f"{field}-ab", extra_key="c")
+    assert cached(cache_salt=f"{field}-a", extra_key="bc") == 0
 
 
 def test_cached_tokens_are_told_and_never_all(server: httpx.Client) -> None:
