@@ -105,8 +105,8 @@ class Sequence:
         """The tokens to feed next, at positions num_computed..: a prefill chunk of at most `most`, or the last
         sampled token."""
         if self.is_prefilling:
-            end = self.num_prompt if self.awaits_mask else self.prefill_end
-            return self.request.prompt_ids[self.num_computed : min(self.num_computed + most, end)]
+            tokens = self.request.prompt_ids[self.num_computed : self.num_computed + most]
+            return tokens if self.guide is None or self.awaits_mask else tokens[: self.prefill_end - self.num_computed]
         return self.output_ids[-1:]
 
     def append(
