@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Finished,
         FinishReason,
         GenerationRequest,
+        PromptScored,
         TokenEvent,
         Usage,
     )
@@ -54,6 +55,7 @@ _HOMES = {
         "Finished",
         "FinishReason",
         "GenerationRequest",
+        "PromptScored",
         "TokenEvent",
         "Usage",
     ),
@@ -78,6 +80,7 @@ __all__ = [
     "ModelConfig",
     "NumericalError",
     "Overloaded",
+    "PromptScored",
     "SamplingParams",
     "TokenEvent",
     "Usage",

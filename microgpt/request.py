@@ -82,7 +82,8 @@ class Finished(NamedTuple):
     """The terminal event of a sample that ran to its end or was cancelled.
 
     matched: what stopped it: a stop token's id, a stop string or a pattern. queue_s: seconds from its acceptance by the
-    engine to its slot.
+    engine to its slot; None if it was cancelled before it had one. num_retractions: how often it lost its slot and got
+    another one.
     """
 
     request_id: str
@@ -90,7 +91,8 @@ class Finished(NamedTuple):
     usage: Usage
     index: int = 0
     matched: int | str | None = None
-    queue_s: float = 0.0
+    queue_s: float | None = None
+    num_retractions: int = 0
 
 
 class Failed(NamedTuple):

@@ -157,7 +157,14 @@ def _json_line(when: str, fields: dict[str, Any]) -> str:
 
 async def send_json(send: Send, status: int, body: bytes, headers: MutableMapping[str, str] | None = None) -> None:
     """A whole JSON answer in two messages."""
-    lines = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send_whole(send, status, body, "application/json", headers)
+
+
+async def send_whole(
+    send: Send, status: int, body: bytes, media_type: str, headers: MutableMapping[str, str] | None = None
+) -> None:
+    """A whole answer in two messages."""
+    lines = [(b"content-type", media_type.encode()), (b"content-length", str(len(body)).encode())]
     lines += encode_headers(headers or {})
     await send({"type": "http.response.start", "status": status, "headers": lines})
     await send({"type": "http.response.body", "body": body})

@@ -1,12 +1,13 @@
 """The ASGI application: a FastAPI app for what is small, raw ASGI endpoints for what generates, one outer layer."""
 
+import re
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.openapi.utils import get_openapi
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -14,14 +15,15 @@ from starlette.routing import Route as AsgiRoute
 
 import microgpt
 from serve.access import AccessLayer, App, Receive, Scope, Send
-from serve.dialects import DIALECTS, Route
-from serve.endpoint import Endpoint
+from serve.dialects import DIALECTS, Operation, Route
+from serve.endpoint import Endpoint, OperationEndpoint
 from serve.errors import rust_debug
 from serve.hosts import guarded
 from serve.limits import RateLimiter
 from serve.metrics import CONTENT_TYPE, Metrics
 from serve.service import Service
 from serve.settings import Settings
+from serve.static import StaticFiles
 
 _ERRORS = {
     "400": "bad JSON or a bad value",
@@ -73,8 +75,14 @@ def model_card(service: Service) -> ModelCard:
     )
 
 
-def build_app(settings: Settings, service: Service, limiter: RateLimiter) -> AccessLayer:
-    """Everything that is served over HTTP, as one ASGI application."""
+def build_app(
+    settings: Settings, service: Service, limiter: RateLimiter, info_limiter: RateLimiter | None = None
+) -> AccessLayer:
+    """Everything that is served over HTTP, as one ASGI application.
+
+    limiter: of what generates. info_limiter: of everything else but probes and scrapes; absent: not limited.
+    """
+    info_limiter = info_limiter or RateLimiter(None)
     # /docs and /redoc would load their scripts from a CDN. A slash too many is a 404, not a redirect.
     app = FastAPI(
         title="microgpt",
@@ -91,15 +99,21 @@ def build_app(settings: Settings, service: Service, limiter: RateLimiter) -> Acc
                 dialect,
                 route,
                 service,
-                limiter,
+                limiter if route.generates else info_limiter,
                 max_body_bytes=settings.max_body_bytes,
                 request_timeout_s=settings.request_timeout_s,
                 log_prompts=settings.log_prompts,
             )
             app.router.routes.append(AsgiRoute(route.path, endpoint, methods=list(route.methods)))
             endpoints |= {(method, route.path): endpoint for method in route.methods}
+        for operation in dialect.operations:
+            handler = OperationEndpoint(dialect, operation, service, info_limiter, settings)
+            operation_route = AsgiRoute(operation.path, handler)
+            operation_route.methods = set(operation.methods)  # without HEAD, which comes as GET
+            app.router.routes.append(operation_route)
     metrics = Metrics(service.client)
     _add_info_routes(app, service, metrics)
+    _add_page(app, StaticFiles())
     for route in app.routes:
         if isinstance(route, AsgiRoute):
             for method in sorted(route.methods or ()):
@@ -133,11 +147,17 @@ def _add_info_routes(app: FastAPI, service: Service, metrics: Metrics) -> None:
         """Counters, gauges and histograms in the text format of Prometheus."""
         return Response(metrics.render(), media_type=CONTENT_TYPE)
 
-    @app.get("/")
-    async def index() -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
-        """What is here."""
-        generating = [f"POST {route.path}" for dialect in DIALECTS for route in dialect.routes]
-        return {"name": "microgpt", "routes": [*generating, "GET /health", "GET /metrics", "GET /openapi.json"]}
+
+def _add_page(app: FastAPI, files: StaticFiles) -> None:
+    """The chat page; as plain routes, for the API's schema has nothing to say of it."""
+
+    async def index(request: Request) -> Response:
+        return files.index(request.scope)
+
+    async def asset(request: Request) -> Response:
+        return files.asset(request.scope)
+
+    app.router.routes += [AsgiRoute("/", index), AsgiRoute("/web/{name}", asset)]
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
@@ -191,16 +211,35 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         for dialect in DIALECTS:
             for route in dialect.routes:
                 operation = _operation(route, schemas)
-                document["paths"][route.path] = {method.lower(): operation for method in route.methods}
+                document["paths"][route.path] = {
+                    method.lower(): operation
+                    | {"operationId": operation["operationId"] + f"_{method.lower()}" * bool(i)}
+                    for i, method in enumerate(route.methods)
+                }
+            for small in dialect.operations:
+                document["paths"][small.path.replace(":path}", "}")] = {
+                    method.lower(): _described(small) for method in small.methods
+                }
         app.openapi_schema = document
     return app.openapi_schema
 
 
-def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
-    answer = {
-        "application/json": {"schema": _schema(route.answer_model, schemas)},
-        "text/event-stream": {"schema": {"type": "string", "description": route.stream_meaning}},
+def _described(operation: Operation) -> dict[str, Any]:
+    return {
+        "summary": operation.summary,
+        "operationId": re.sub(r"\W+", "_", operation.path).strip("_"),
+        "parameters": [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in re.findall(r"{(\w+)", operation.path)
+        ],
+        "responses": {"200": {"description": "the answer"}},
     }
+
+
+def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
+    answer = {"application/json": {"schema": _schema(route.answer_model, schemas)}}
+    if route.stream_meaning:
+        answer["text/event-stream"] = {"schema": {"type": "string", "description": route.stream_meaning}}
     error = {"application/json": {"schema": _schema(Error, schemas)}}
     return {
         "summary": route.summary,
@@ -210,15 +249,18 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
             "content": {"application/json": {"schema": _schema(route.request_model, schemas)}},
         },
         "responses": {
-            "200": {"description": "the answer; events with `stream: true`", "content": answer},
+            "200": {
+                "description": "the answer" + "; events with `stream: true`" * bool(route.stream_meaning),
+                "content": answer,
+            },
             **{status: {"description": meaning, "content": error} for status, meaning in _ERRORS.items()},
         },
     }
 
 
-def _schema(model: type[BaseModel], schemas: dict[str, Any]) -> dict[str, str]:
+def _schema(model: type, schemas: dict[str, Any]) -> dict[str, str]:
     """A reference to the model's schema, which is added to `schemas` with all that it uses."""
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema = TypeAdapter(model).json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(schema.pop("$defs", {}))
     schemas[model.__name__] = schema
     return {"$ref": f"#/components/schemas/{model.__name__}"}

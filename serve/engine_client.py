@@ -9,10 +9,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from microgpt import (
     Engine,
@@ -25,9 +25,12 @@ from microgpt import (
     MicrogptError,
     TokenEvent,
 )
-from serve.histogram import Histogram
+from microgpt.logprobs import TokenLogprobs
+from serve.histogram import Histogram, RecentRate
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 # Bounds of what is counted: sequences in a step, and seconds between tokens, of which a burst has many a millisecond.
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -44,24 +47,49 @@ class EngineState(StrEnum):
 
 @dataclass(slots=True)
 class Progress:
-    """What has come of sample `index` of a generation since the last look; `end` with its last piece."""
+    """What has come of sample `index` of a generation since the last look; `end` with its last piece.
+
+    weight_version: of the weights that made the last of it.
+
+    The others are filled only for generations that want tokens: the ids of the tokens and their log probabilities, as
+    TokenEvent has them, those of the prompt's, as PromptScored has them, and num_cached, as in Usage, as far as known.
+    failure: what ended the sample in place of `end`, only for generations that survive failures.
+    """
 
     index: int
     text: str = ""
     end: Finished | None = None
+    weight_version: str = ""
+    token_ids: list[int] = field(default_factory=list)
+    logprobs: list[TokenLogprobs] = field(default_factory=list)
+    prompt_logprobs: tuple[TokenLogprobs | None, ...] | None = None
+    num_cached: int = 0
+    failure: MicrogptError | None = None
 
 
 class Generation:
     """The samples of one HTTP request in work, numbered through all its engine requests. A context manager: leaving it
-    cancels what still runs."""
+    cancels what still runs.
+
+    wants_tokens: whether its progress tells of tokens, beside their text. survives_failures: whether a sample that
+    fails is progress, and the others go on.
+    """
 
     __slots__ = (
-        "_client", "_error", "_first", "_fresh", "_ids", "_last_at", "_num_live", "_waiter", "_whole",
-        "first_token_at", "num_tokens",
+        "_client", "_error", "_first", "_fresh", "_ids", "_last_at", "_num_live", "_survives_failures", "_waiter",
+        "_wants_tokens", "_whole", "first_token_at", "num_tokens",
     )  # fmt: skip
 
-    def __init__(self, client: "EngineClient", requests: Sequence[GenerationRequest]):
+    def __init__(
+        self,
+        client: "EngineClient",
+        requests: Sequence[GenerationRequest],
+        wants_tokens: bool = False,
+        survives_failures: bool = False,
+    ):
         self._client = client
+        self._wants_tokens = wants_tokens
+        self._survives_failures = survives_failures
         self._ids = [request.id for request in requests]
         self._num_live = 0
         self._first: dict[str, int] = {}  # number of each request's first sample
@@ -100,7 +128,7 @@ class Generation:
 
     def _put(self, event: Event, now: float) -> None:
         """Take an event of one of the samples, which has come `now`."""
-        if isinstance(event, Failed):
+        if isinstance(event, Failed) and not self._survives_failures:
             self._error = event.error
             self._num_live -= 1
         else:
@@ -108,12 +136,23 @@ class Generation:
             progress = self._fresh.get(index)
             if progress is None:
                 progress = self._fresh[index] = Progress(index)
+            progress.weight_version = self._client.weight_version
             if isinstance(event, TokenEvent):
                 progress.text += event.text
                 self._count(index, len(event.token_ids), now)
-            else:
-                progress.end = event
+                if self._wants_tokens:
+                    progress.token_ids += event.token_ids
+                    progress.logprobs += event.logprobs
+                    progress.num_cached = event.num_cached
+            elif isinstance(event, Failed):
+                progress.failure = event.error
                 self._num_live -= 1
+            elif isinstance(event, Finished):
+                progress.end = event
+                progress.num_cached = event.usage.num_cached
+                self._num_live -= 1
+            elif self._wants_tokens:
+                progress.prompt_logprobs = event.logprobs
         ready = self._error is not None or not self._num_live or not self._whole
         if ready and self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
@@ -146,7 +185,8 @@ class EngineClient:
 
     build: makes the engine, on the engine thread. max_queue: most samples accepted and not finished.
     num_tokens: sampled for generations that were still wanted, since the start. batch_sizes: how many samples got
-    tokens, by step. token_gaps: seconds between the tokens of a sample, its first piece's left out.
+    tokens, by step. token_gaps: seconds between the tokens of a sample, its first piece's left out. weight_version,
+    is_paused: as of the events that have come so far.
     """
 
     def __init__(self, build: Callable[[], Engine], *, max_queue: int):
@@ -155,6 +195,9 @@ class EngineClient:
         self.num_tokens = 0
         self.batch_sizes = Histogram(BATCH_SIZES)
         self.token_gaps = Histogram(TOKEN_GAPS_S)
+        self.recent_tokens = RecentRate()  # of time.monotonic
+        self.weight_version = "default"
+        self.is_paused = False
         self._thread = EngineThread(
             build,
             max_queue=max_queue,
@@ -192,16 +235,82 @@ class EngineClient:
         if self.state is not EngineState.LOADING:
             await asyncio.to_thread(self._thread.stop)
 
-    def submit(self, requests: Sequence[GenerationRequest]) -> Generation:
+    def submit(
+        self, requests: Sequence[GenerationRequest], *, wants_tokens: bool = False, survives_failures: bool = False
+    ) -> Generation:
         """All of `requests` accepted. Raises InvalidRequest, Overloaded or EngineFault; then none is."""
         if self.state is EngineState.FAILED:
             raise EngineFault("the engine has failed")
-        generation = Generation(self, requests)
+        generation = Generation(self, requests, wants_tokens, survives_failures)
         self._thread.submit(requests)  # late: the engine wakes here, and waits for the interpreter's lock until we wait
         # No event can come before this: they are delivered by the loop, which is here now.
         for request in requests:
             self._generations[request.id] = generation
         return generation
+
+    @property
+    def live_ids(self) -> list[str]:
+        """Of requests that somebody waits for."""
+        return list(self._generations)
+
+    def abort(self, ids: Sequence[str]) -> None:
+        """End requests now; whoever waits for them gets what they have so far. Unknown ids are ignored."""
+        self._thread.cancel(ids)
+
+    async def flush_cache(self) -> bool:
+        """Empty the prefix cache, unless requests are running or waiting; whether it was done. Raises EngineFault."""
+
+        def flush(engine: Engine) -> bool:
+            if engine.is_idle:
+                engine.flush_cache()
+            return engine.is_idle
+
+        return await self._call(flush)
+
+    async def pause(self, *, retract: bool = False) -> None:
+        """Stop after the step that is running; requests are still accepted, and wait. retract: whether running ones
+        give back their slots and pages. Raises EngineFault."""
+
+        def pause(engine: Engine) -> None:
+            if retract:
+                engine.retract()
+            engine.pause()
+            self._on_loop(self._set_paused, True)
+
+        await self._call(pause)
+
+    async def resume(self) -> None:
+        """Go on after `pause`. Raises EngineFault."""
+
+        def resume(engine: Engine) -> None:
+            engine.resume()
+            self._on_loop(self._set_paused, False)
+
+        await self._call(resume)
+
+    async def update_weights(self, swap: Callable[[], None] | None, version: str | None) -> int:
+        """Serve new weights, as Backend.pack has them (None: those that serve), under a new version (None: the same).
+
+        Waits until all requests of now have ended, unless generation is paused: then frozen ones go on with the new
+        weights. How many those are. Requests that come meanwhile wait. Raises EngineFault.
+        """
+
+        def update(engine: Engine) -> int:
+            num_frozen = engine.update_weights(swap) if swap is not None else 0
+            if version is not None:
+                self._on_loop(self._set_version, version)  # behind the events of all that the old ones made
+            return num_frozen
+
+        return await self._call(update, when_settled=True)
+
+    async def _call(self, function: Callable[[Engine], T], *, when_settled: bool = False) -> T:
+        return await asyncio.wrap_future(self._thread.call(function, when_settled=when_settled))
+
+    def _set_paused(self, is_paused: bool) -> None:
+        self.is_paused = is_paused
+
+    def _set_version(self, version: str) -> None:
+        self.weight_version = version
 
     def _forget(self, ids: Sequence[str], cancel: bool) -> None:
         for request_id in ids:
@@ -223,7 +332,7 @@ class EngineClient:
         self._built.set_result(None)
 
     def _deliver(self, events: list[Event]) -> None:
-        now, batch_size = time.monotonic(), 0
+        now, batch_size, num_before = time.monotonic(), 0, self.num_tokens
         for event in events:
             generation = self._generations.get(event.request_id)
             if generation is None:
@@ -234,6 +343,7 @@ class EngineClient:
             generation._put(event, now)
         if batch_size:
             self.batch_sizes.observe(batch_size)
+            self.recent_tokens.add(self.num_tokens - num_before, now)
 
     def _fault(self, error: BaseException) -> None:
         assert self._built is not None

@@ -17,13 +17,17 @@ MAX_SHOWN_CHARS = 120  # a message stays readable, whatever a client sent
 
 
 class HttpError(Exception):
-    """An answer other than 200: status, one sentence for the client, extra headers."""
+    """An answer other than 200: status, one sentence for the client, extra headers.
+
+    in_stream: the answer is a stream with no other event, for a dialect whose clients look for errors there.
+    """
 
     def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None):
         super().__init__(message)
         self.status = status
         self.message = message
         self.headers = dict(headers or {})
+        self.in_stream = False
 
 
 def as_http_error(error: MicrogptError) -> HttpError:

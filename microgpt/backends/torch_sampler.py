@@ -36,9 +36,17 @@ class TorchSampler:
         self._in_prompt: Tensor | None = None  # (num_slots, vocab) bool
         self._in_output: Tensor | None = None  # (num_slots, vocab) int32, how often
 
-    def open(self, slot: int, params: SamplingParams, limit: int, prompt_ids: Sequence[int], sample: int = 0) -> None:
+    def open(
+        self,
+        slot: int,
+        params: SamplingParams,
+        limit: int,
+        prompt_ids: Sequence[int],
+        sample: int = 0,
+        output_ids: Sequence[int] = (),
+    ) -> None:
         """Give a slot to a new sequence. prompt_ids: all of its prompt, which penalties look at. sample: its index in
-        the request, which is added to the seed."""
+        the request, which is added to the seed. output_ids: what it has sampled already, in another slot."""
         bias = None
         if params.logit_bias:
             bias = torch.zeros(self._shape[1], dtype=torch.float64)
@@ -46,14 +54,19 @@ class TorchSampler:
             bias[list(ids)] = torch.tensor(amounts, dtype=torch.float64)
             bias = bias.to(self._device)
         generator = self._new_generator((params.seed + sample) % (MAX_SEED + 1))
-        self._slots[slot] = _Slot(params, generator, limit, bias)
+        if params.temperature:
+            for position in range(len(prompt_ids), len(prompt_ids) + len(output_ids)):
+                generator.uniform(position)  # what it has drawn: one generator has a state
+        self._slots[slot] = _Slot(params, generator, limit, bias, len(output_ids))
         if params.has_penalties:
             if self._in_prompt is None or self._in_output is None:
                 self._in_prompt = torch.zeros(self._shape, dtype=torch.bool, device=self._device)
                 self._in_output = torch.zeros(self._shape, dtype=torch.int32, device=self._device)
             self._in_prompt[slot] = False
             self._in_prompt[slot, torch.tensor(prompt_ids, dtype=torch.long, device=self._device)] = True
-            self._in_output[slot] = 0
+            self._in_output[slot] = torch.bincount(
+                torch.tensor(output_ids, dtype=torch.long, device=self._device), minlength=self._shape[1]
+            )
 
     def goes_on(self, slot: int, token: int) -> bool:
         """Whether another token may follow the sampled `token`."""
@@ -92,6 +105,10 @@ class TorchSampler:
         for i, report in zip(asked, token_logprobs(z[asked], params, [tokens[i] for i in asked]), strict=True):
             reports[i] = report
         return reports
+
+    def prompt_logprobs(self, slot: int, tokens: Sequence[int], z: Tensor) -> list[TokenLogprobs]:
+        """What is reported of neighbouring tokens of a slot's prompt, given the model's float64 logits for them."""
+        return token_logprobs(z, [self._slots[slot].params] * len(tokens), tokens, is_prompt=True)
 
     def _adjust(self, z: Tensor, slots: Sequence[int], states: list[_Slot]) -> None:
         penalised = [i for i, state in enumerate(states) if state.params.has_penalties]

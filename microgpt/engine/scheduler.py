@@ -33,13 +33,18 @@ def plan(running: Iterable[Sequence]) -> tuple[list[Sequence], list[Feed], int]:
         if not tokens:  # prefilling, and the budget is spent
             max_steps = 1
             continue
-        completes = sequence.num_computed + len(tokens) >= sequence.num_prompt
+        completes = sequence.num_computed + len(tokens) >= sequence.num_prefill
         if sequence.is_prefilling:
             budget -= len(tokens)
             if not completes and sequence.num_computed + len(tokens) < sequence.prefill_end:
                 max_steps = 1
         sequences.append(sequence)
-        feeds.append(Feed(sequence.slot, tokens, sequence.num_computed, completes))
+        start, samples = sequence.num_computed, completes and sequence.job.limit > 0
+        if sequence.is_scoring:
+            first, scored_ids = sequence.next_scored(len(tokens))
+            feeds.append(Feed(sequence.slot, tokens, start, samples, first, scored_ids))
+        else:
+            feeds.append(Feed(sequence.slot, tokens, start, samples))
     return sequences, feeds, max_steps
 
 

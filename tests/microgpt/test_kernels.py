@@ -184,7 +184,7 @@ def slots_for(
     ]  # fmt: skip
     return Slots(
         np.array(ints)[:, None], np.array(floats)[:, None], np.array([[seed], [0]], np.uint64), marks, ids, by_token,
-        np.full((1, 1 + 2 * num_top + len(given)), np.nan),
+        np.full(1 + 2 * num_top + len(given), np.nan),
         mask_of([] if allowed is None else np.flatnonzero(allowed).tolist(), vocab)[None],
     )  # fmt: skip
 
@@ -274,7 +274,7 @@ def test_reported_log_probabilities_are_those_of_the_reference(
         token = chosen(logits, slots, 17)
         wanted = token_logprobs(adjusted(logits, params, 0, prompt_ids), params, token)
         num_top = len(wanted.top)
-        found = slots.reports[0].clip(min=LOWEST_LOGPROB)
+        found = slots.reports.clip(min=LOWEST_LOGPROB)
         scale = max(1.0, 1 / (params.temperature or 1.0))  # the smallest difference of logits is divided, too
         first = found[: 1 + num_top]
         assert first[0] == pytest.approx(wanted.chosen, rel=tolerance, abs=tolerance * scale)
@@ -309,7 +309,7 @@ def test_choose_under_a_mask_picks_and_reports_what_the_reference_does(rng_kind:
         assert slots.ints[MASKED, 0] == 0, "a mask holds for one token"
         z = adjusted(logits, params, num_sampled, prompt_ids, allowed=allowed)
         wanted = token_logprobs(z, params, expected)
-        found = slots.reports[0].clip(min=LOWEST_LOGPROB)
+        found = slots.reports.clip(min=LOWEST_LOGPROB)
         num_top = len(wanted.top)
         assert tuple(found[1 : 1 + num_top]) == tuple(i for i, _ in wanted.top)
         values = [found[0], *found[1 + num_top :]]

@@ -111,7 +111,7 @@ def test_logits_that_are_not_finite_are_an_error(bad: float) -> None:
         ({"top_p": 0.0}, r"top_p must be in \(0, 1\], got 0.0"),
         ({"top_p": 1.01}, r"top_p must be in \(0, 1\], got 1.01"),
         ({"top_k": -1}, "top_k must be >= 0, got -1"),
-        ({"max_tokens": 0}, "max_tokens must be >= 1, got 0"),
+        ({"max_tokens": -1}, "max_tokens must be >= 0, got -1"),
         ({"min_p": 1.1}, r"min_p must be in \[0, 1\], got 1.1"),
         ({"repetition_penalty": 0.0}, r"repetition_penalty must be in \(0, 2\], got 0.0"),
         ({"repetition_penalty": 2.5}, r"repetition_penalty must be in \(0, 2\], got 2.5"),

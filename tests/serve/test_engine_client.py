@@ -17,7 +17,7 @@ from microgpt import (
     Overloaded,
     SamplingParams,
 )
-from serve.engine_client import EngineClient, EngineState, Generation
+from serve.engine_client import EngineClient, EngineState, Generation, Progress
 from tests.serve.asgi_driver import eventually
 from tests.serve.scripted_engine import ScriptedEngine, as_engine
 
@@ -88,6 +88,59 @@ def test_reader_that_comes_late_gets_one_merged_piece(tiny_checkpoint: Checkpoin
             assert generation.done
 
     run(scenario, tiny_checkpoint, pieces=("x",))
+
+
+def test_tokens_come_merged_to_those_who_want_them(tiny_checkpoint: Checkpoint):
+    params = SamplingParams(max_tokens=30, logprobs=True, prompt_logprobs_start=1)
+
+    async def scenario(client: EngineClient, engine: ScriptedEngine) -> None:
+        asked = [GenerationRequest("a", (0, 1, 2), params, num_samples=2)]
+        with client.submit(asked, wants_tokens=True) as generation:
+            seen = [Progress(0), Progress(1)]
+            await eventually(lambda: generation.num_tokens > 9)
+            while not generation.done:
+                for progress in await generation.news():
+                    so_far = seen[progress.index]
+                    so_far.token_ids += progress.token_ids
+                    so_far.logprobs += progress.logprobs
+                    assert progress.num_cached == 2
+                    if progress.prompt_logprobs is not None:
+                        assert so_far.prompt_logprobs is None
+                        so_far.prompt_logprobs = progress.prompt_logprobs
+        for progress in seen:
+            assert progress.token_ids == list(range(30))
+            assert [report.chosen for report in progress.logprobs] == [-float(i) for i in range(30)]
+            assert progress.prompt_logprobs is not None
+            assert [report and report.chosen for report in progress.prompt_logprobs] == [-1.0, -2.0]
+
+    run(scenario, tiny_checkpoint)
+
+
+def test_tokens_are_not_kept_for_those_who_want_text(tiny_checkpoint: Checkpoint):
+    async def scenario(client: EngineClient, engine: ScriptedEngine) -> None:
+        asked = GenerationRequest("a", (0,), SamplingParams(max_tokens=5, logprobs=True, prompt_logprobs_start=0))
+        with client.submit([asked]) as generation:
+            [progress] = await generation.news(whole=True)
+        assert progress.text == "xxxxx"
+        assert (progress.token_ids, progress.logprobs, progress.prompt_logprobs) == ([], [], None)
+
+    run(scenario, tiny_checkpoint, pieces=("x",))
+
+
+def test_a_prompt_alone_can_be_scored(tiny_checkpoint: Checkpoint):
+    async def scenario(client: EngineClient, engine: ScriptedEngine) -> None:
+        params = SamplingParams(max_tokens=0, prompt_logprobs_start=0)
+        with client.submit([GenerationRequest("a", (0, 1, 2), params)], wants_tokens=True) as generation:
+            [progress] = await generation.news(whole=True)
+            assert generation.done
+        assert progress.prompt_logprobs is not None
+        assert len(progress.prompt_logprobs) == 3
+        assert progress.token_ids == []
+        assert progress.end is not None
+        assert progress.end.usage.completion_tokens == progress.num_cached - 2 == 0
+        await eventually(lambda: client.in_flight == 0)
+
+    run(scenario, tiny_checkpoint)
 
 
 def test_leaving_cancels_in_the_engine(tiny_checkpoint: Checkpoint):
