@@ -159,9 +159,7 @@ class SamplingParams:
     suppress_token_ids: tuple[int, ...] = _knob((), Ids(), "never sampled")
     logprobs: bool = _knob(False, Flag(), "report the log probability of each sampled token")
     prompt_logprobs_start: int | None = _knob(
-        None,
-        Bounds(0),
-        "report those of the prompt's tokens from this position on, with logprobs or without; None: of none",
+        None, Bounds(0), "report those of the prompt's tokens from this position on, logprobs or not; None: of none"
     )
     top_logprobs: int = _knob(0, Bounds(0, MAX_TOP_LOGPROBS), "so many of the likeliest tokens beside each of these")
     logprob_token_ids: tuple[int, ...] = _knob(

@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from microgpt.errors import MicrogptError
 from microgpt.logprobs import TokenLogprobs
 from microgpt.params import SamplingParams
+
+if TYPE_CHECKING:
+    from microgpt.constraints.matcher import CompiledConstraint
 
 
 class FinishReason(StrEnum):
@@ -35,6 +38,7 @@ class GenerationRequest:
     id: unique among live requests. prompt_ids: at least one id of the vocabulary, at most block_size of them.
     special_text: what special tokens look like in the answer's text (id -> text); absent ones are invisible.
     cache_key: requests share K and V of equal beginnings only with requests of the same key.
+    constraint: what the whole text of each sample must match, by the compiler for this model's tokenizer.
     """
 
     id: str
@@ -43,6 +47,7 @@ class GenerationRequest:
     special_text: Mapping[int, str] = field(default_factory=dict)
     num_samples: int = 1
     cache_key: str = ""
+    constraint: "CompiledConstraint | None" = None
 
 
 class PromptScored(NamedTuple):

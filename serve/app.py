@@ -1,7 +1,7 @@
 """The ASGI application: a FastAPI app for what is small, raw ASGI endpoints for what generates, one outer layer."""
 
 import re
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,17 +14,20 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route as AsgiRoute
 
 import microgpt
-from serve.access import AccessLayer, App, Receive, Scope, Send
+from serve.access import AccessLayer, App, Message, Receive, Scope, Send, encode_headers, send_json
+from serve.auth import OPEN_PATHS, KeyGuard
 from serve.dialects import DIALECTS, Operation, Route
+from serve.dialects.sglang.control import ADMIN_PATHS
 from serve.endpoint import Endpoint, OperationEndpoint
-from serve.errors import rust_debug
+from serve.errors import error_body, rust_debug
 from serve.hosts import guarded
 from serve.limits import RateLimiter
 from serve.metrics import CONTENT_TYPE, Metrics
 from serve.service import Service
 from serve.settings import Settings
-from serve.static import StaticFiles
+from serve.static import INDEX, StaticFiles
 
+UNLIMITED_PATHS = frozenset(("/health", "/metrics"))  # a probe or a scrape that is refused would look like a fault
 _ERRORS = {
     "400": "bad JSON or a bad value",
     "403": "Host or Origin is not one that this server answers to",
@@ -107,25 +110,35 @@ def build_app(
             app.router.routes.append(AsgiRoute(route.path, endpoint, methods=list(route.methods)))
             endpoints |= {(method, route.path): endpoint for method in route.methods}
         for operation in dialect.operations:
-            handler = OperationEndpoint(dialect, operation, service, info_limiter, settings)
+            handler = OperationEndpoint(dialect, operation, service, settings)
             operation_route = AsgiRoute(operation.path, handler)
             operation_route.methods = set(operation.methods)  # without HEAD, which comes as GET
             app.router.routes.append(operation_route)
-    metrics = Metrics(service.client)
+    metrics = Metrics(service.client, lambda: service.model_path)
     _add_info_routes(app, service, metrics)
-    _add_page(app, StaticFiles())
+    files = StaticFiles()
+    _add_page(app, files)
     for route in app.routes:
         if isinstance(route, AsgiRoute):
             for method in sorted(route.methods or ()):
                 metrics.expect(route.path, method)
     app.openapi = lambda: _openapi(app)
-    inner: Any = _Shortcut(app, endpoints)
+    unlimited = {operation.path for dialect in DIALECTS for operation in dialect.operations if not operation.limited}
+    inner: Any = _Shortcut(_Limited(app, info_limiter, UNLIMITED_PATHS | unlimited), endpoints)
+    if settings.api_key or settings.admin_api_key:
+        inner = KeyGuard(
+            inner,
+            api_key=settings.api_key,
+            admin_api_key=settings.admin_api_key,
+            admin_paths=ADMIN_PATHS,
+            open_paths=OPEN_PATHS | {f"/web/{name}" for name in files.sizes if name != INDEX},
+        )
     if settings.cors_origins:
         inner = _Cors(
             inner,
             allow_origins=settings.cors_origins,
             allow_methods=("GET", "HEAD", "POST"),
-            allow_headers=("content-type", "x-request-id"),
+            allow_headers=("authorization", "content-type", "x-request-id"),
             expose_headers=("x-request-id", "retry-after", "ratelimit", "ratelimit-policy"),
         )
     inner = guarded(inner, settings.host, settings.allowed_hosts, settings.cors_origins)
@@ -176,6 +189,33 @@ async def _break_down(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": "internal error"}, 500)
 
 
+class _Limited:
+    """Draws requests on their client's budget, but for those to `unlimited` paths. Wraps an ASGI app."""
+
+    def __init__(self, app: App, limiter: RateLimiter, unlimited: Collection[str]):
+        self._app = app
+        self._limiter = limiter
+        self._unlimited = frozenset(unlimited)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in self._unlimited:
+            await self._app(scope, receive, send)
+            return
+        decision = self._limiter.check(scope)
+        headers = self._limiter.headers(decision)
+        if not decision.allowed:
+            await send_json(send, 429, error_body(decision.message), headers)
+            return
+        lines = encode_headers(headers)
+
+        async def send_with_budget(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *lines]
+            await send(message)
+
+        await self._app(scope, receive, send_with_budget if lines else send)
+
+
 class _Shortcut:
     """Hands a request whose (method, path) is among `endpoints` to its endpoint, every other one to `app`.
 
@@ -218,22 +258,27 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
                 }
             for small in dialect.operations:
                 document["paths"][small.path.replace(":path}", "}")] = {
-                    method.lower(): _described(small) for method in small.methods
+                    method.lower(): _described(small, method, schemas) for method in small.methods
                 }
         app.openapi_schema = document
     return app.openapi_schema
 
 
-def _described(operation: Operation) -> dict[str, Any]:
-    return {
+def _described(operation: Operation, method: str, schemas: dict[str, Any]) -> dict[str, Any]:
+    name = re.sub(r"\W+", "_", operation.path).strip("_")
+    described = {
         "summary": operation.summary,
-        "operationId": re.sub(r"\W+", "_", operation.path).strip("_"),
+        "operationId": name if len(operation.methods) == 1 else f"{name}_{method.lower()}",
         "parameters": [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
             for name in re.findall(r"{(\w+)", operation.path)
         ],
         "responses": {"200": {"description": "the answer"}},
     }
+    if operation.body is not None and method != "GET":  # OpenAPI has no bodies of GET
+        content = {"application/json": {"schema": _schema(operation.body, schemas)}}
+        described["requestBody"] = {"required": True, "content": content}
+    return described
 
 
 def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:

@@ -36,22 +36,28 @@ class KeyGuard:
         open_paths: Collection[str],
     ):
         self.app = app
-        self._key = api_key and _digest(api_key.encode())
-        self._admin_key = admin_api_key and _digest(admin_api_key.encode())
+        self._key = _digest(api_key.encode()) if api_key else None
+        self._admin_key = _digest(admin_api_key.encode()) if admin_api_key else None
         self._admin_paths = frozenset(admin_paths)
         self._open_paths = frozenset(open_paths)
         assert not self._admin_paths & self._open_paths
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
-            return _refuse_other(scope, receive, send)
-        key = self._admin_key if self._admin_key and scope["path"] in self._admin_paths else self._key
+            return _close(send)
+        is_admins = self._admin_key is not None and scope["path"] in self._admin_paths
+        key = self._admin_key if is_admins else self._key
         if key is not None:
             if _bears(scope, key):
                 scope[AUTHORIZED_KEY] = True
             elif scope["path"] not in self._open_paths and scope["method"] != "OPTIONS":
                 return send_json(send, 401, UNAUTHORIZED, {"WWW-Authenticate": "Bearer"})
         return self.app(scope, receive, send)
+
+
+async def _close(send: Send) -> None:
+    """Nothing but HTTP is served here: a WebSocket that some server would let through ends before it begins."""
+    await send({"type": "websocket.close", "code": 1008})
 
 
 def _bears(scope: Scope, key: bytes) -> bool:

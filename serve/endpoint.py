@@ -66,7 +66,10 @@ class Endpoint:
             await _guarded(self._serve(scope, receive, answer, access), answer, access)
 
     async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer", access: Access) -> None:
-        _charge(self._limiter, scope, answer)
+        decision = self._limiter.check(scope)
+        answer.headers = self._limiter.headers(decision)
+        if not decision.allowed:
+            raise HttpError(429, decision.message)
         self._route.check_headers(scope["headers"])
         attempt = _Attempt(self._deadlines)
         try:
@@ -82,8 +85,11 @@ class Endpoint:
                     num_samples = sum(each.num_samples for each in work.requests)
                     access.prompts, access.replies = self._prompts(work), [""] * num_samples
                 answer.refuses_in_stream = work.refuses_in_stream
+                requests = work.requests
+                if work.constraints:
+                    requests = await self._service.compiled(requests, work.constraints)
                 with self._service.start(
-                    work.requests, wants_tokens=work.wants_tokens, survives_failures=work.survives_failures
+                    requests, wants_tokens=work.wants_tokens, survives_failures=work.survives_failures
                 ) as generation:
                     try:
                         await self._answer(work, generation, answer, access.replies)
@@ -104,7 +110,10 @@ class Endpoint:
         renderer, events = work.renderer, b""
         while not generation.done:
             news = await generation.news(whole=not work.stream)
-            events = b"".join([renderer.push(progress) for progress in news])
+            if work.wants_tokens:
+                events = await self._service.render(renderer.push, news)
+            else:
+                events = b"".join([renderer.push(progress) for progress in news])
             if replies is not None:
                 for progress in news:
                     replies[progress.index] = (replies[progress.index] + progress.text)[:LOGGED_CHARS]
@@ -134,13 +143,10 @@ class Endpoint:
 class OperationEndpoint:
     """One operation of one dialect."""
 
-    def __init__(
-        self, dialect: Dialect, operation: Operation, service: Service, limiter: RateLimiter, settings: Settings
-    ):
+    def __init__(self, dialect: Dialect, operation: Operation, service: Service, settings: Settings):
         self._dialect = dialect
         self._operation = operation
         self._service = service
-        self._limiter = limiter
         self._settings = settings
         self._deadlines = _Deadlines(settings.request_timeout_s)
 
@@ -152,8 +158,6 @@ class OperationEndpoint:
             await _guarded(self._serve(scope, receive, answer), answer, access)
 
     async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
-        if self._operation.limited:
-            _charge(self._limiter, scope, answer)
         attempt = _Attempt(self._deadlines)
         try:
             with attempt:
@@ -169,14 +173,6 @@ class OperationEndpoint:
             limit = f"{self._deadlines.limit_s:g} s"
             raise HttpError(408, f"receiving the body took longer than {limit}", {"Connection": "close"}) from None
         await answer.send_reply(reply)
-
-
-def _charge(limiter: RateLimiter, scope: Scope, answer: "_Answer") -> None:
-    """Draw a request on its client's budget. Raises 429."""
-    decision = limiter.check(scope)
-    answer.headers = limiter.headers(decision)
-    if not decision.allowed:
-        raise HttpError(429, decision.message)
 
 
 async def _guarded(serving: Awaitable[None], answer: "_Answer", access: Access) -> None:

@@ -21,11 +21,14 @@ from microgpt import (
     Event,
     Failed,
     Finished,
+    FinishReason,
     GenerationRequest,
+    InvalidRequest,
     MicrogptError,
     TokenEvent,
 )
 from microgpt.logprobs import TokenLogprobs
+from microgpt.request import Terminal
 from serve.histogram import Histogram, RecentRate
 
 logger = logging.getLogger(__name__)
@@ -37,6 +40,8 @@ BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 TOKEN_GAPS_S = (
     0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 10,
 )  # fmt: skip
+
+QUEUE_TIMES_S = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60)
 
 
 class EngineState(StrEnum):
@@ -76,8 +81,8 @@ class Generation:
     """
 
     __slots__ = (
-        "_client", "_error", "_first", "_fresh", "_ids", "_last_at", "_num_live", "_survives_failures", "_waiter",
-        "_wants_tokens", "_whole", "first_token_at", "num_tokens",
+        "_client", "_error", "_first", "_fresh", "_last_at", "_left", "_num_live", "_survives_failures", "_waiter",
+        "_wants_tokens", "_whole", "first_token_at", "is_closed", "num_tokens",
     )  # fmt: skip
 
     def __init__(
@@ -90,7 +95,8 @@ class Generation:
         self._client = client
         self._wants_tokens = wants_tokens
         self._survives_failures = survives_failures
-        self._ids = [request.id for request in requests]
+        self._left = {request.id: request.num_samples for request in requests}  # samples whose end has not come
+        self.is_closed = False
         self._num_live = 0
         self._first: dict[str, int] = {}  # number of each request's first sample
         for request in requests:
@@ -166,10 +172,17 @@ class Generation:
             self.first_token_at = now
         self._last_at[index] = now
 
+    def _end_one(self, request_id: str) -> bool:
+        """Note the end of a sample; whether it was its request's last."""
+        self._left[request_id] -= 1
+        return not self._left[request_id]
+
     def close(self) -> None:
         """Cancel what still runs; its KV memory is free a step later."""
-        self._client._forget(self._ids, cancel=self._num_live > 0)
-        self._num_live = 0
+        self.is_closed = True
+        if self._num_live:
+            self._client.abort([request_id for request_id, left in self._left.items() if left])
+            self._num_live = 0
 
     def __enter__(self) -> "Generation":
         return self
@@ -185,8 +198,9 @@ class EngineClient:
 
     build: makes the engine, on the engine thread. max_queue: most samples accepted and not finished.
     num_tokens: sampled for generations that were still wanted, since the start. batch_sizes: how many samples got
-    tokens, by step. token_gaps: seconds between the tokens of a sample, its first piece's left out. weight_version,
-    is_paused: as of the events that have come so far.
+    tokens, by step. token_gaps: seconds between the tokens of a sample, its first piece's left out. recent_tokens: like
+    num_tokens, by the second of time.monotonic. num_ended: samples, num_aborted of them before their time. queue_times:
+    seconds that they had waited for a slot. weight_version, is_paused: as of the events that have come so far.
     """
 
     def __init__(self, build: Callable[[], Engine], *, max_queue: int):
@@ -195,7 +209,9 @@ class EngineClient:
         self.num_tokens = 0
         self.batch_sizes = Histogram(BATCH_SIZES)
         self.token_gaps = Histogram(TOKEN_GAPS_S)
-        self.recent_tokens = RecentRate()  # of time.monotonic
+        self.recent_tokens = RecentRate()
+        self.num_ended = self.num_aborted = 0
+        self.queue_times = Histogram(QUEUE_TIMES_S)
         self.weight_version = "default"
         self.is_paused = False
         self._thread = EngineThread(
@@ -207,7 +223,7 @@ class EngineClient:
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._built: asyncio.Future[None] | None = None
-        self._generations: dict[str, Generation] = {}  # by id of each of its requests
+        self._generations: dict[str, Generation] = {}  # by request, until its last event has come
 
     @property
     def engine(self) -> Engine | None:
@@ -241,6 +257,10 @@ class EngineClient:
         """All of `requests` accepted. Raises InvalidRequest, Overloaded or EngineFault; then none is."""
         if self.state is EngineState.FAILED:
             raise EngineFault("the engine has failed")
+        # For the engine a request has ended before its last events are here.
+        for request in requests:
+            if request.id in self._generations:
+                raise InvalidRequest(f"id must be unique among live requests, got {request.id!r:.80} again")
         generation = Generation(self, requests, wants_tokens, survives_failures)
         self._thread.submit(requests)  # late: the engine wakes here, and waits for the interpreter's lock until we wait
         # No event can come before this: they are delivered by the loop, which is here now.
@@ -312,12 +332,6 @@ class EngineClient:
     def _set_version(self, version: str) -> None:
         self.weight_version = version
 
-    def _forget(self, ids: Sequence[str], cancel: bool) -> None:
-        for request_id in ids:
-            self._generations.pop(request_id, None)
-        if cancel:
-            self._thread.cancel(ids)
-
     def _on_loop(self, callback: Callable[..., None], *args: Any) -> None:
         """Run `callback` on the event loop; called on the engine thread."""
         assert self._loop is not None
@@ -334,9 +348,13 @@ class EngineClient:
     def _deliver(self, events: list[Event]) -> None:
         now, batch_size, num_before = time.monotonic(), 0, self.num_tokens
         for event in events:
-            generation = self._generations.get(event.request_id)
-            if generation is None:
-                continue  # cancelled: its reader has gone
+            generation = self._generations[event.request_id]
+            if isinstance(event, Terminal):
+                self._count_end(event)
+                if generation._end_one(event.request_id):
+                    del self._generations[event.request_id]
+            if generation.is_closed:
+                continue  # its reader has gone
             if isinstance(event, TokenEvent):
                 batch_size += 1
                 self.num_tokens += len(event.token_ids)
@@ -344,6 +362,13 @@ class EngineClient:
         if batch_size:
             self.batch_sizes.observe(batch_size)
             self.recent_tokens.add(self.num_tokens - num_before, now)
+
+    def _count_end(self, end: Terminal) -> None:
+        self.num_ended += 1
+        if isinstance(end, Finished):
+            self.num_aborted += end.reason is FinishReason.CANCELLED
+            if end.queue_s is not None:
+                self.queue_times.observe(end.queue_s)
 
     def _fault(self, error: BaseException) -> None:
         assert self._built is not None

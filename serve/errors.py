@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from microgpt import EngineFault, InvalidRequest, MicrogptError, NumericalError, Overloaded
+from microgpt import ConstraintError, EngineFault, InvalidRequest, MicrogptError, NumericalError, Overloaded
 
 MAX_SHOWN_CHARS = 120  # a message stays readable, whatever a client sent
 
@@ -34,7 +34,7 @@ def as_http_error(error: MicrogptError) -> HttpError:
     """What the client is told about an error of the library."""
     message = str(error)
     match error:
-        case InvalidRequest():
+        case InvalidRequest() | ConstraintError():  # whether a constraint dead-ends can depend on what is drawn
             return HttpError(400, message)
         case Overloaded():
             return HttpError(503, message, {"Retry-After": str(error.retry_after_s)})

@@ -1,6 +1,7 @@
 """Service: what the dialects share. Encodes messages, hands sequences to the engine, knows whether to accept work."""
 
 import asyncio
+import dataclasses
 import gc
 import itertools
 import os
@@ -21,10 +22,12 @@ from microgpt import (
     load_checkpoint,
 )
 from microgpt.chat import ChatPrompt, Message, chat_prompt
+from microgpt.constraints.constraint import Constraint
 from microgpt.rendered import PromptEncoder
 from serve.body import BodyRoom
 from serve.engine_client import EngineClient, EngineState, Generation, Progress
 from serve.errors import HttpError
+from serve.grammars import Grammars
 
 __all__ = ["Generation", "Progress", "Service"]
 
@@ -36,7 +39,9 @@ OFF_LOOP_BYTES = 16 * 1024
 PROBE_S = 20.0  # how long the engine may take to make one token before it counts as stuck
 PROBE_INTERVAL_S = 0.01
 MAX_PREPARING = 32  # large bodies that wait for the one thread that prepares them
+OFF_LOOP_REPORTS = 128  # log probabilities of so many tokens take milliseconds to write, with 20 others beside each
 MAX_BODIES_BYTES = 64 * 2**20
+MAX_CONSTRAINTS = 64  # different ones in a request
 INTERNAL = "\0"  # begins the ids that no client has given
 FLUSH_POLL_S = 0.02
 
@@ -88,6 +93,7 @@ class Service:
         self.accepted = _Accepted()
         self._preparer = ThreadPoolExecutor(1, "prepare")
         self._preparing: set[Future[Any]] = set()
+        self._grammars = Grammars(self.tokenizer, self.config.vocab_size)
         self._probe: asyncio.Task[bool] | None = None
         self.model_path = str(checkpoint.path)
         self._updating = asyncio.Lock()  # one at a time: each has a second set of weights in memory
@@ -169,10 +175,18 @@ class Service:
         finally:
             self.body_room.give_back(size)
 
+    async def render(self, push: Callable[[Progress], bytes], news: Sequence[Progress]) -> bytes:
+        """What a renderer makes of `news`, joined; where they report of many tokens, made off the event loop."""
+        num_reports = sum([len(each.logprobs) + len(each.prompt_logprobs or ()) for each in news])
+        if num_reports <= OFF_LOOP_REPORTS:
+            return b"".join(map(push, news))
+        return await asyncio.wrap_future(self._preparer.submit(lambda: b"".join(map(push, news))))
+
     def close(self) -> bool:
-        """Drop what waits to be prepared; False if a body or weights are in preparation, which cannot be stopped."""
+        """Drop what waits for a thread; False if a body, a constraint or weights are on one at this moment, which
+        cannot be stopped."""
         self._preparer.shutdown(wait=False, cancel_futures=True)
-        return not self._preparing and not self._updates
+        return self._grammars.close() and not self._preparing and not self._updates
 
     def chat_prompt(self, messages: Sequence[Message]) -> ChatPrompt:
         """The prompt for `messages`. Raises InvalidRequest."""
@@ -185,6 +199,22 @@ class Service:
     def new_id(self) -> str:
         """An id that no other sequence of this server has, and that `abort` does not find."""
         return f"{INTERNAL}{next(self._numbers)}"
+
+    async def compiled(
+        self, requests: Sequence[GenerationRequest], constraints: Sequence[Constraint | None]
+    ) -> list[GenerationRequest]:
+        """`requests` with their constraints, one for each, compiled off the event loop; None: without.
+
+        Raises InvalidRequest naming the field, Overloaded when too many constraints wait to be compiled.
+        """
+        different = dict.fromkeys(each for each in constraints if each is not None)
+        if len(different) > MAX_CONSTRAINTS:
+            raise InvalidRequest(f"constraints must be at most {MAX_CONSTRAINTS} different ones, got {len(different)}")
+        grammars = {each: await self._grammars.compiled(each) for each in different}
+        return [
+            request if each is None else dataclasses.replace(request, constraint=grammars[each])
+            for request, each in zip(requests, constraints, strict=True)
+        ]
 
     def start(
         self, requests: Sequence[GenerationRequest], *, wants_tokens: bool = False, survives_failures: bool = False
@@ -283,7 +313,7 @@ class Service:
         """The first `most` values of a tensor, row by row. Raises InvalidRequest for a name that there is not."""
         tensor = self.checkpoint.tensors.get(name)
         if tensor is None:
-            raise InvalidRequest(f"name must be one of {', '.join(self.checkpoint.tensors)}, got {name!r:.80}")
+            raise InvalidRequest(f"name must be one of {', '.join(self.config.tensor_shapes())}, got {name!r:.80}")
         return tensor.first(most)
 
 

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from microgpt.checkpoint import Checkpoint
 from microgpt.config import ModelConfig
+from microgpt.constraints.matcher import Mask
 from microgpt.errors import InvalidRequest, NumericalError
 from microgpt.logprobs import TokenLogprobs
 from microgpt.params import SamplingParams
@@ -36,6 +37,8 @@ class Feed:
     have computed the positions before it.
     scored_ids: tokens of the prompt whose log probabilities are wanted, neighbours; the first one's are those of the
     token that follows token_ids[first_scored]. So there are at most len(token_ids) - first_scored of them.
+    allowed: the only ids that may be sampled, as a mask over the vocabulary; None: all. It holds for one token, so that
+    the burst must have max_steps=1, and must leave an id beside those that the sampling parameters rule out.
     """
 
     slot: int
@@ -44,6 +47,7 @@ class Feed:
     sample: bool
     first_scored: int = 0
     scored_ids: Sequence[int] = ()
+    allowed: Mask | None = None
 
 
 @dataclass(frozen=True, slots=True)

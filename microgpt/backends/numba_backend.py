@@ -26,6 +26,7 @@ from microgpt.backends.kernels.sample import (
     DEFAULT_RNG,
     IN_OUTPUT,
     IN_PROMPT,
+    MASKED,
     NEXT_SEED,
     NUM_BANNED,
     NUM_FLOATS,
@@ -40,6 +41,7 @@ from microgpt.backends.kernels.sample import (
 )
 from microgpt.checkpoint import Checkpoint, StoredTensor
 from microgpt.config import ModelConfig
+from microgpt.constraints.grammar import mask_words
 from microgpt.errors import InvalidRequest, NumericalError
 from microgpt.logprobs import LOWEST_LOGPROB, TokenLogprobs
 from microgpt.params import MAX_GIVEN_LOGPROBS, MAX_TOP_LOGPROBS, SamplingParams
@@ -177,7 +179,7 @@ class NumbaBackend:
         slots.ints[:, slot] = (
             limit, len(output_ids), params.min_tokens, top_k, self._rng, len(banned), len(samples) - 1,
             prompt_ids[-1] if prompt_ids else 0, len(prompt_ids) - 1, is_adjusted,
-            params.logprobs, num_top, num_given, 0,
+            params.logprobs, num_top, num_given, 0, False,
         )  # fmt: skip
         slots.floats[:, slot] = (
             params.temperature, params.top_p, params.min_p,
@@ -203,6 +205,10 @@ class NumbaBackend:
                 state.rows[kernel.POSITION, at : at + count] = np.arange(feed.start, feed.start + count)
             at += count
             state.ints[:, i] = feed.slot, feed.sample, at, 0, 0
+            if feed.allowed is not None:
+                assert max_steps == 1
+                self._slots.allowed[feed.slot] = feed.allowed
+                self._slots.ints[MASKED, feed.slot] = True
         num_scored = self._want_scores(feeds, at) if self._scored else 0
         if self._reported:
             self._slots.ints[NUM_REPORTED] = 0
@@ -233,8 +239,8 @@ class NumbaBackend:
         ]
 
     def pack(self, checkpoint: Checkpoint) -> Callable[[], None]:
-        """The kernels' threads know the arrays by address: the new numbers are copied into them, 5 ms for 10 million in
-        16 bits. So they must be of the same type. Until then memory holds the weights twice."""
+        """The kernels' threads know the arrays by address, so the new numbers are copied into them, and must be of the
+        same type."""
         assert checkpoint.config == self.config
         stored = _common_dtype(checkpoint.tensors)
         if self._kept not in ("F32", stored):
@@ -331,11 +337,15 @@ def _report_width(num_top: int, num_given: int) -> int:
 def _token_logprobs(reports: np.ndarray, count: int, num_top: int, num_given: int) -> tuple[TokenLogprobs, ...]:
     """The first `count` of the kernels' reports."""
     width = _report_width(num_top, num_given)
-    rows = reports[: count * width].reshape(count, width).clip(min=LOWEST_LOGPROB).tolist()
-    ids, given = slice(1, 1 + num_top), slice(1 + 2 * num_top, width)
-    top = slice(1 + num_top, 1 + 2 * num_top)
+    rows = reports[: count * width].reshape(count, width).clip(min=LOWEST_LOGPROB)
+    chosen = rows[:, 0].tolist()
+    if width == 1:
+        return tuple(map(TokenLogprobs, chosen))
+    ids = rows[:, 1 : 1 + num_top].astype(np.int64).tolist()
+    top, given = rows[:, 1 + num_top : 1 + 2 * num_top].tolist(), rows[:, 1 + 2 * num_top :].tolist()
     return tuple(
-        TokenLogprobs(row[0], tuple(zip(map(int, row[ids]), row[top], strict=True)), tuple(row[given])) for row in rows
+        TokenLogprobs(first, tuple(zip(*likeliest, strict=True)), tuple(others))
+        for first, likeliest, others in zip(chosen, zip(ids, top, strict=True), given, strict=True)
     )
 
 
@@ -421,6 +431,7 @@ def _new_slots(config: ModelConfig, n: int) -> Slots:
         ids=np.zeros((n, config.vocab_size + MAX_GIVEN_LOGPROBS), np.int32),
         by_token=np.zeros((n, 3, config.vocab_size)),
         reports=np.zeros(n * _MAX_STEPS * _report_width(MAX_TOP_LOGPROBS, MAX_GIVEN_LOGPROBS)),
+        allowed=np.zeros((n, mask_words(config.vocab_size)), np.uint32),
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from microgpt.backends.base import PAGE_TOKENS, Burst, Feed, page_count, pages_for
 from microgpt.backends.torch_sampler import TorchSampler
 from microgpt.checkpoint import Checkpoint
+from microgpt.constraints.matcher import Mask
 from microgpt.errors import InvalidRequest, NumericalError
 from microgpt.logprobs import TokenLogprobs
 from microgpt.models.gpt import GPT
@@ -45,6 +46,7 @@ class _Row:
     sample: bool
     first_scored: int = 0
     scored_ids: Sequence[int] = ()
+    allowed: Mask | None = None
 
     @property
     def end(self) -> int:
@@ -99,9 +101,10 @@ class TorchBackend:
         scores: list[tuple[TokenLogprobs, ...]] = [()] * len(feeds)
         errors: dict[int, NumericalError] = {}
         rows = [
-            _Row(i, feed.slot, feed.token_ids, feed.start, feed.sample, feed.first_scored, feed.scored_ids)
-            for i, feed in enumerate(feeds)
+            _Row(i, f.slot, f.token_ids, f.start, f.sample, f.first_scored, f.scored_ids, f.allowed)
+            for i, f in enumerate(feeds)
         ]
+        assert max_steps == 1 or all(row.allowed is None for row in rows)
         for step in range(max_steps):
             tokens, logprobs = self._step(rows, scores)
             going: list[_Row] = []
@@ -161,7 +164,7 @@ class TorchBackend:
         results: list[int | NumericalError | None] = [None] * len(rows)
         slots, positions = [rows[i].slot for i in sampling], [rows[i].end for i in sampling]
         reports: list[TokenLogprobs | None] = [None] * len(rows)
-        tokens = self._sampler.sample(slots, positions, logits)
+        tokens = self._sampler.sample(slots, positions, logits, [rows[i].allowed for i in sampling])
         for i, token, report in zip(sampling, tokens, self._sampler.logprobs(slots, tokens, logits), strict=True):
             results[i], reports[i] = token, report
         for i in torch.nonzero(~sound).flatten().tolist():

@@ -6,13 +6,15 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from microgpt.backends import PAGE_TOKENS, Backend, Burst, pages_for
+from microgpt.backends import PAGE_TOKENS, Backend, Burst, Feed, pages_for
 from microgpt.checkpoint import Checkpoint
+from microgpt.engine import scheduler
+from microgpt.engine.guide import Guide, MaskRoom, merged
 from microgpt.engine.kv_memory import KVMemory
 from microgpt.engine.prefix_cache import PrefixCache
-from microgpt.engine.scheduler import BURST_TIME_S, plan, samples_for_slot
+from microgpt.engine.scheduler import BURST_TIME_S, guided, guided_time, plan, samples_for_slot
 from microgpt.engine.sequence import Job, Sequence
-from microgpt.errors import InvalidRequest, NumericalError
+from microgpt.errors import ConstraintError, InvalidRequest, NumericalError
 from microgpt.logprobs import TokenLogprobs
 from microgpt.request import Event, Failed, Finished, FinishReason, GenerationRequest, Usage
 from microgpt.stops import StopMatcher, compile_stops
@@ -67,6 +69,8 @@ class Engine:
         self._is_paused = self._is_holding = False
         self._clock = clock
         self._running: dict[int, Sequence] = {}  # by slot, in order of admission
+        self._num_guided = 0  # of them, those under a constraint
+        self._masks = MaskRoom(backend.num_slots, self.config.vocab_size)
         self._cancelled: list[Event] = []
         self._live: dict[str, Job] = {}
         self._free_slots = list(range(backend.num_slots))  # a heap: low slots first keeps them together in memory
@@ -130,6 +134,9 @@ class Engine:
         if len(never) == config.vocab_size:
             raise InvalidRequest("no token is left to sample: all are suppressed or stop tokens")
         compile_stops(params.stop, params.stop_regex)
+        if request.constraint is not None and request.constraint.vocab_size != config.vocab_size:
+            vocab_size = request.constraint.vocab_size
+            raise InvalidRequest(f"constraint must be for {config.vocab_size} tokens, got one for {vocab_size}")
 
     def add(self, request: GenerationRequest, is_checked: bool = False) -> None:
         """Take a request. Raises InvalidRequest if it can never run or its id is live; then nothing has changed.
@@ -263,17 +270,47 @@ class Engine:
         return len(self._retracted)
 
     def step(self) -> list[Event]:
-        """Admit, run one burst, and return what happened; in order for each request."""
+        """Admit, run one burst, then steps of what is under a constraint, and return what happened; in order for each
+        request."""
         events, self._cancelled = self._cancelled, []
         if self._is_paused:
             return events
         prefix_awaited = self._admit()
         sequences, feeds, max_steps = plan(self._running.values())
-        if not feeds:
-            return events
-        if prefix_awaited:
-            max_steps = 1
-        bursts = self.backend.burst(feeds, max_steps, BURST_TIME_S)
+        started = time.monotonic()
+        if feeds:
+            bursts = self.backend.burst(feeds, 1 if prefix_awaited else max_steps, BURST_TIME_S)
+            self._digest(sequences, feeds, bursts, events)
+        if self._num_guided and (group := guided(self._running.values())):
+            time_s = guided_time(time.monotonic() - started, len(feeds), len(group))
+            events += self._step_guided(group, 1 if prefix_awaited else scheduler.BURST_STEPS, time_s)
+        return events
+
+    def _step_guided(self, group: list[tuple[Sequence, Guide]], max_steps: int, time_limit_s: float) -> list[Event]:
+        """Up to max_steps tokens, at least one, for the sequences that await a mask: each token needs a new mask. Where
+        masks take long, only some sequences step, and the others at the next opportunity."""
+        events: list[Event] = []
+        deadline = time.monotonic() + time_limit_s
+        for _ in range(max_steps):
+            masks, errors = self._masks.fill(
+                [(guide, len(sequence.output_ids)) for sequence, guide in group], time.monotonic() + BURST_TIME_S
+            )
+            sequences: list[Sequence] = []
+            feeds: list[Feed] = []
+            for i, (mask, (sequence, _)) in enumerate(zip(masks, group, strict=False)):
+                if i in errors:
+                    self._fail(sequence, errors[i], events)
+                    continue
+                sequences.append(sequence)
+                feeds.append(Feed(sequence.slot, sequence.next_tokens(1), sequence.num_computed, True, allowed=mask))
+            if feeds:
+                self._digest(sequences, feeds, self.backend.burst(feeds, 1, 0), events)
+            if time.monotonic() >= deadline or not (group := guided(self._running.values())):
+                break
+        return merged(events)
+
+    def _digest(self, sequences: list[Sequence], feeds: list[Feed], bursts: list[Burst], events: list[Event]) -> None:
+        """Take what a burst made of each sequence's feed; adds the events of that."""
         for sequence, feed, burst in zip(sequences, feeds, bursts, strict=True):
             sequence.num_computed += len(feed.token_ids)
             if burst.prompt_logprobs:
@@ -285,7 +322,6 @@ class Engine:
                 self._take(sequence, burst, events)
             elif not sequence.job.limit and sequence.num_computed == sequence.num_prompt:
                 self._end_prompt(sequence, events)
-        return events
 
     def _admit(self) -> bool:
         """Give slots and pages to waiting sequences, until the first that cannot have them.
@@ -347,7 +383,9 @@ class Engine:
             stops=None if rules is None else StopMatcher(rules, trim=not request.params.no_stop_trim),
             queue_s=self._clock() - job.added_at,
             is_scoring=job.wants_scores,
+            guide=Guide(request.constraint, request.params) if request.constraint is not None and job.limit else None,
         )
+        self._num_guided += sequence.guide is not None
         self._running[sequence.slot] = sequence
         self._count_prompt(sequence)
         self.backend.open(
@@ -370,6 +408,7 @@ class Engine:
         slot = heapq.heappop(self._free_slots)
         sequence.resume(slot, shared + self._memory.take(count), shared, len(shared) * PAGE_TOKENS)
         self._running[slot] = sequence
+        self._num_guided += sequence.guide is not None
         self.backend.open(
             slot, request.params, job.limit, sequence.pages, request.prompt_ids, sequence.samples, sequence.output_ids
         )
@@ -413,9 +452,16 @@ class Engine:
             self._end(job, len(burst.ends))
         if not token_ids:
             return
+        is_complete = False
+        if sequence.guide is not None:
+            try:
+                is_complete = sequence.guide.take(token_ids[-1])
+            except ConstraintError as error:
+                self._fail(sequence, error, events)
+                return
         completes_prompt = sequence.is_prefilling
         sequence.num_computed += len(token_ids) - 1
-        end_event = self._append(sequence, token_ids, logprobs, events)
+        end_event = self._append(sequence, token_ids, logprobs, events, is_complete)
         if end_event is not None:
             self._release(sequence)
             events.append(end_event)
@@ -429,12 +475,13 @@ class Engine:
         token_ids: tuple[int, ...],
         logprobs: tuple[TokenLogprobs, ...],
         events: list[Event],
+        is_complete: bool = False,
     ) -> Finished | None:
         """Append sampled tokens to a sequence, after what is told of its prompt; the end of the sample, if it is one,
         is left to the caller."""
         if not sequence.output_ids:
             self._tell_scores(sequence, events)
-        event, end_event = sequence.append(token_ids, logprobs)
+        event, end_event = sequence.append(token_ids, logprobs, is_complete)
         events.append(event)
         return end_event
 
@@ -464,7 +511,7 @@ class Engine:
         self._end(sequence.job, 1)
         return True
 
-    def _fail(self, sequence: Sequence, error: NumericalError, events: list[Event]) -> None:
+    def _fail(self, sequence: Sequence, error: NumericalError | ConstraintError, events: list[Event]) -> None:
         """End all samples that a sequence was to make."""
         self._release(sequence, is_sound=False)
         events += [Failed(sequence.request.id, error, index) for index in sequence.samples]
@@ -479,6 +526,7 @@ class Engine:
     def _release(self, sequence: Sequence, is_sound: bool = True) -> None:
         """Free a sequence's slot, and its pages but for what is worth keeping."""
         del self._running[sequence.slot]
+        self._num_guided -= sequence.guide is not None
         heapq.heappush(self._free_slots, sequence.slot)
         if is_sound:
             self._keep(sequence)

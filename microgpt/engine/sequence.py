@@ -3,6 +3,7 @@
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
 
+from microgpt.engine.guide import Guide
 from microgpt.logprobs import TokenLogprobs
 from microgpt.request import Finished, FinishReason, GenerationRequest, PromptScored, TokenEvent, Usage
 from microgpt.stops import StopMatcher, StopRules
@@ -40,7 +41,9 @@ class Job:
     @property
     def can_repeat(self) -> bool:
         """Whether one slot may make several samples: nothing happens but sampling."""
-        return self.limit > 0 and self.stop_rules is None and self.request.params.prompt_logprobs_start is None
+        request = self.request
+        plain = self.stop_rules is None and request.constraint is None
+        return self.limit > 0 and plain and request.params.prompt_logprobs_start is None
 
     @property
     def wants_scores(self) -> bool:
@@ -57,10 +60,10 @@ class Sequence:
     when it was admitted. kept_pages: the pages of the prefix cache that it holds; they have its first tokens.
     is_scoring: whether it finds the log probabilities of the prompt, for all samples of the job; scores: of those of
     its tokens that are known. output_ids, text_stream: of the sample being made. stops: looks for stops in its text,
-    None without; then there is one sample, as another one that the slot had begun could not be taken back. queue_s:
-    how long its first slot took to come. num_resumed: how many of output_ids it had when it got its slot; they are
-    prefilled like the prompt. is_flushed: the prefix cache was emptied since then, so what it computed must not enter
-    it.
+    None without; then there is one sample, as another one that the slot had begun could not be taken back. guide: its
+    constraint, None without; then there is one sample, too. queue_s: how long its first slot took to come. num_resumed:
+    how many of output_ids it had when it got its slot; they are prefilled like the prompt. is_flushed: the prefix cache
+    was emptied since then, so what it computed must not enter it.
     """
 
     job: Job
@@ -74,6 +77,7 @@ class Sequence:
     queue_s: float = 0.0
     is_scoring: bool = False
     scores: list[TokenLogprobs | None] = field(default_factory=list)
+    guide: Guide | None = None
     num_computed: int = field(init=False)
     num_reused: int = field(init=False)  # prompt tokens that the sample being made did not have to compute
     output_ids: list[int] = field(default_factory=list)
@@ -104,6 +108,16 @@ class Sequence:
         return self.num_prompt + self.num_resumed
 
     @property
+    def prefill_end(self) -> int:
+        """How many of these come before the step that samples: all of them where a burst can sample."""
+        return self.num_prefill - (self.guide is not None)
+
+    @property
+    def awaits_mask(self) -> bool:
+        """Whether what comes next is a token under a constraint."""
+        return self.guide is not None and self.num_computed >= self.num_prefill - 1
+
+    @property
     def usage(self) -> Usage:
         """Of the sample being made."""
         return Usage(self.num_prompt, len(self.output_ids), self.num_reused)
@@ -122,6 +136,8 @@ class Sequence:
         sampled token."""
         if self.is_prefilling:
             end = self.num_computed + most
+            if self.guide is not None and not self.awaits_mask:
+                end = min(end, self.prefill_end)
             tokens = self.first_tokens(end) if self.num_resumed else self.request.prompt_ids
             return tokens[self.num_computed : end]
         return self.output_ids[-1:]
@@ -145,11 +161,12 @@ class Sequence:
         return PromptScored(job.request.id, job.prompt_logprobs, self.samples.start)
 
     def append(
-        self, token_ids: tuple[int, ...], logprobs: tuple[TokenLogprobs, ...] = ()
+        self, token_ids: tuple[int, ...], logprobs: tuple[TokenLogprobs, ...] = (), is_complete: bool = False
     ) -> tuple[TokenEvent, Finished | None]:
         """Take sampled tokens, as many as count: what happened, and the end of the sample if they end it.
 
-        With a stop in the text, tokens after the one that completes it do not count.
+        With a stop in the text, tokens after the one that completes it do not count. is_complete: whether a constraint
+        lets nothing follow.
         """
         params, stops = self.request.params, self.stops
         reason = matched = None
@@ -165,6 +182,8 @@ class Sequence:
                 reason, matched = FinishReason.STOP, token_ids[-1]
             elif len(self.output_ids) >= self.job.limit:
                 reason = FinishReason.LENGTH
+            elif is_complete:
+                reason, matched = FinishReason.STOP, token_ids[-1]
             if stops is None:
                 text = self.text_stream.push(token_ids) if reason is None else self.text_stream.push_last(token_ids)
             elif reason is not None:

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 from pydantic import BaseModel
 
 from microgpt import GenerationRequest
+from microgpt.constraints.constraint import Constraint
 from serve.body import Headers, check_media_type
 from serve.errors import HttpError
 from serve.service import Progress, Service
@@ -14,7 +15,8 @@ from serve.settings import Settings
 
 
 class Renderer(Protocol):
-    """Makes one answer out of the progress of its sequences. Buffered and streamed answers take the same pushes."""
+    """Makes one answer out of the progress of its sequences. Buffered and streamed answers take the same pushes, one
+    after the other; large ones on a worker thread."""
 
     def push(self, progress: Progress) -> bytes:
         """Take progress in; the stream events it is worth, possibly none, and none for a buffered answer."""
@@ -32,9 +34,10 @@ class Renderer(Protocol):
 class Work(NamedTuple):
     """A validated HTTP request: sequences for the engine, how to render them, and whether as a stream.
 
-    wants_tokens: whether the renderer needs the tokens and log probabilities in Progress, beside the text.
-    survives_failures: whether the renderer wants to know of a sample that fails, and the others go on; else the failure
-    is the request's. refuses_in_stream: whether a 400 that is found after this is answered as HttpError.in_stream says.
+    constraints: one for each of `requests` or None, not compiled yet; empty: no request has one. wants_tokens: whether
+    the renderer needs the tokens and log probabilities in Progress, beside the text. survives_failures: whether the
+    renderer wants to know of a sample that fails, and the others go on; else the failure is the request's.
+    refuses_in_stream: whether a 400 that is found after this is answered as HttpError.in_stream says.
     """
 
     requests: Sequence[GenerationRequest]
@@ -43,6 +46,7 @@ class Work(NamedTuple):
     wants_tokens: bool = False
     survives_failures: bool = False
     refuses_in_stream: bool = False
+    constraints: Sequence[Constraint | None] = ()
 
 
 class Reply(NamedTuple):
@@ -88,7 +92,8 @@ class Operation:
     """One route that looks at the server or changes it. It draws on the budget of RATE_LIMIT_INFO unless `limited` is
     false.
 
-    run: called on the event loop; raises HttpError or MicrogptError.
+    run: called on the event loop; raises HttpError or MicrogptError. body: its model, for the OpenAPI schema; None
+    without.
     """
 
     path: str
@@ -96,6 +101,7 @@ class Operation:
     run: Callable[[Service, Asked], Awaitable[Reply]]
     methods: tuple[str, ...] = ("GET",)
     limited: bool = True
+    body: type | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Log probabilities of prompts: equal to the torch module's, the same bits in any company, rescoring what was sampled."""
+"""Log probabilities of prompts: the torch module's, in any company, and those of what was sampled again."""
 
 import dataclasses
 from collections import defaultdict

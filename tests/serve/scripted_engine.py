@@ -76,7 +76,7 @@ class ScriptedEngine:
         if live := self.live.pop(request_id, None):
             self.cancelled.append(request_id)
             self._events += [
-                Finished(request_id, FinishReason.CANCELLED, Usage(1, live.sampled), index)
+                Finished(request_id, FinishReason.CANCELLED, Usage(1, live.sampled), index, queue_s=0.0)
                 for index in range(live.request.num_samples)
             ]
 

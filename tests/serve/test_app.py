@@ -194,6 +194,41 @@ def test_good_answers_carry_the_rate_limit_too(tiny_checkpoint: Checkpoint):
     run(tiny_checkpoint, scenario, RATE_LIMIT="5/second")
 
 
+def test_what_does_not_generate_has_a_budget_of_its_own(tiny_checkpoint: Checkpoint):
+    async def scenario(service: Served, engine: ScriptedEngine) -> None:
+        async def statuses(path: str, method: str = "GET") -> list[int]:
+            found = []
+            for _ in range(5):
+                answer = await service.ask(path, {"prompt": "a"}, method=method)
+                found.append(answer.status)
+                if answer.status == 429:
+                    assert "2 requests per day (burst 2)" in str(answer.json)
+                    assert int(answer.headers["retry-after"]) >= 1
+                if path not in ("/health", "/metrics", "/ready"):
+                    assert answer.headers["ratelimit-policy"] == '"info";q=2;w=86400'
+            return found
+
+        assert [(await service.ask(GENERATE, {"max_tokens": 1})).status for _ in range(12)] == [200] * 10 + [429] * 2
+        assert await statuses("/model_info") == [200, 200, 429, 429, 429]
+        for path, method in (("/tokenize", "POST"), ("/", "GET"), ("/openapi.json", "GET"), ("/nothing", "GET"),
+                             ("/health_generate", "GET"), ("/v1/models/x", "GET"), (GENERATE, "GET")):  # fmt: skip
+            assert await statuses(path, method) == [429] * 5, path
+        for path in ("/health", "/metrics", "/ready"):
+            assert await statuses(path) == [200] * 5
+
+    run(tiny_checkpoint, scenario, RATE_LIMIT="1/day", RATE_LIMIT_INFO="2/day")
+
+
+def test_good_answers_of_small_routes_carry_their_budget(tiny_checkpoint: Checkpoint):
+    async def scenario(service: Served, engine: ScriptedEngine) -> None:
+        for path, method in (("/model_info", "GET"), ("/", "GET"), ("/tokenize", "POST")):
+            answer = await service.ask(path, {"prompt": "a"}, method=method)
+            assert answer.status == 200
+            assert answer.headers["ratelimit-policy"] == '"info";q=100;w=1'
+
+    run(tiny_checkpoint, scenario, RATE_LIMIT_INFO="100/second")
+
+
 # Streams
 
 

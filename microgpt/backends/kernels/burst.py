@@ -191,10 +191,10 @@ def _score_rows(sizes, weights, slots, feeds, rows, low, count, x, logits, room)
 @njit(nogil=True, cache=True, _nrt=False)
 def _is_finite(x, at, count):
     """Whether x[at : at + count] holds neither NaN nor infinities."""
+    unsound = 0.0
     for i in range(at, at + count):
-        if not np.isfinite(x[i]):
-            return False
-    return True
+        unsound += x[i] * 0.0
+    return unsound == 0
 
 
 @njit(nogil=True, cache=True, _nrt=False)

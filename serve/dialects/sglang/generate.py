@@ -93,7 +93,10 @@ def _work(service: Service, asked: GenerateFields, arrival: Arrival) -> Work:
             )  # fmt: skip
     stream = asked.get("stream") is True
     renderer = GenerateRenderer(samples, stream=stream, as_list=is_batch or n > 1)
-    return Work(requests, renderer, stream, wants_tokens=True, survives_failures=stream, refuses_in_stream=stream)
+    return Work(
+        requests, renderer, stream, wants_tokens=True, survives_failures=stream, refuses_in_stream=stream,
+        constraints=constraints if any(constraints) else (),
+    )  # fmt: skip
 
 
 _REFUSED = frozenset(REFUSED)
