@@ -123,9 +123,7 @@ class SampledLogprobs(BaseModel):
 
     token_ids: list[int]
     tokens: list[str] = Field(description="their texts; special tokens by their names")
-    logprobs: list[float] = Field(
-        description="natural, after the temperature and before top_k, top_p and min_p"
-    )
+    logprobs: list[float] = Field(description="natural, after the temperature and before top_k, top_p and min_p")
     top: list[list[LikelyToken]] = Field([], description="likeliest first; only with top_logprobs")
 
 
