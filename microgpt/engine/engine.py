@@ -1,8 +1,9 @@
 """Engine: requests in, events out. Synchronous, single-threaded, and the only owner of its state."""
 
 import heapq
-from collections import deque
+from bisect import insort
 from dataclasses import dataclass
+from operator import attrgetter
 
 from microgpt.backends import OPTIONAL_KNOBS, PAGE_TOKENS, Backend, Burst, pages_for
 from microgpt.engine.kv_memory import KVMemory
@@ -15,6 +16,8 @@ from microgpt.request import Event, Failed, Finished, FinishReason, GenerationRe
 from microgpt.stops import StopMatcher, compile_stops
 from microgpt.text_stream import TextStream
 from microgpt.tokenizers import Tokenizer
+
+_turn = attrgetter("turn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,8 @@ class Stats:
 class Engine:
     """Continuous batching: add and cancel requests at any time, call `step` while `has_work`.
 
-    Requests get slots and KV memory first come, first served. Each sample ends in exactly one Finished or Failed event.
+    Requests get slots and KV memory first come, first served; further samples step back, see `Job.turn`. Each sample
+    ends in exactly one Finished or Failed event.
     prefix_cache: whether K and V of finished prompts and answers are kept for requests that begin alike.
     """
 
@@ -49,7 +53,8 @@ class Engine:
         self.backend = backend
         self.tokenizer = tokenizer
         self.config = backend.config
-        self._waiting: deque[Job] = deque()  # with samples that have no slot yet
+        self._waiting: list[Job] = []  # with samples that have no slot yet, in the order of their turns
+        self._num_callers = 0
         self._running: dict[int, Sequence] = {}  # by slot, in order of admission
         self._cancelled: list[Event] = []
         self._live: dict[str, Job] = {}
@@ -112,10 +117,11 @@ class Engine:
             raise InvalidRequest("no token is left to sample: all are suppressed or stop tokens")
         compile_stops(params.stop, params.stop_regex)
 
-    def add(self, request: GenerationRequest, is_checked: bool = False) -> None:
+    def add(self, request: GenerationRequest, is_checked: bool = False, num_before: int = 0) -> None:
         """Take a request. Raises InvalidRequest if it can never run or its id is live; then nothing has changed.
 
-        is_checked: whether `check` has passed it already.
+        is_checked: whether `check` has passed it already. num_before: samples that the caller has just added in other
+        requests; those of this one are then further samples, see `Job.turn`.
         """
         if not is_checked:
             self.check(request)
@@ -125,15 +131,17 @@ class Engine:
         room = self.room(num_prompt)
         params = request.params
         limit = min(room, params.max_tokens or room)
+        self._num_callers += not num_before
         job = Job(
             request,
+            self._num_callers + num_before,
             limit,
             num_pages=pages_for(num_prompt + limit - 1),  # the last token sampled needs no position
             most_shared=min(self._most_kept, (num_prompt - 1) // PAGE_TOKENS),  # the last one fed gives logits
             stop_rules=compile_stops(params.stop, params.stop_regex) if params.stop or params.stop_regex else None,
         )
         self._live[request.id] = job
-        self._waiting.append(job)
+        insort(self._waiting, job, key=_turn)
 
     def cancel(self, request_id: str) -> None:
         """End what is left of a request now; Finished events come from the next `step`. An id that is not live is
@@ -190,8 +198,9 @@ class Engine:
             if count > self._memory.available_beside(shared):
                 return False
             self._open(job, shared, count)
-            if not job.num_waiting:
-                self._waiting.popleft()
+            self._waiting.pop(0)
+            if job.num_waiting:
+                insort(self._waiting, job, key=_turn)
         return False
 
     def _is_being_computed(self, job: Job, num_pages: int) -> bool:

@@ -13,12 +13,14 @@ from microgpt.text_stream import TextStream
 class Job:
     """A request in the engine.
 
-    limit: most tokens of a sample. num_pages: for every position that a sample may reach. most_shared: of how many of
-    these the prefix cache may have K and V already. stop_rules: of stops in the text, None without. next_sample: the
-    first one that no sequence has taken. num_left: samples that have not ended.
+    number: of its caller, plus the number of samples that the same caller added before it. limit: most tokens of a
+    sample. num_pages: for every position that a sample may reach. most_shared: of how many of these the prefix cache
+    may have K and V already. stop_rules: of stops in the text, None without. next_sample: the first one that no
+    sequence has taken. num_left: samples that have not ended.
     """
 
     request: GenerationRequest
+    number: int
     limit: int
     num_pages: int
     most_shared: int
@@ -33,6 +35,12 @@ class Job:
     def num_waiting(self) -> int:
         """Samples that no sequence has taken."""
         return self.request.num_samples - self.next_sample
+
+    @property
+    def turn(self) -> int:
+        """Its place among the waiting: a further sample steps back for as many later callers as samples went before it.
+        So many samples never keep later callers waiting for long, nor many later callers the samples."""
+        return self.number + self.next_sample
 
 
 @dataclass(slots=True, eq=False)

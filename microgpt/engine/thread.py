@@ -31,8 +31,9 @@ class EngineThread:
         self._on_ready, self._on_events, self._on_fault = on_ready, on_events, on_fault
         self._engine: Engine | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
-        # A request to add, an id to cancel, or None to stop. Waits in C, where a Condition's are written in Python.
-        self._commands: SimpleQueue[GenerationRequest | str | None] = SimpleQueue()
+        # A request to add with the number of samples submitted before it, an id to cancel, or None to stop. Waits in C,
+        # where a Condition's are written in Python.
+        self._commands: SimpleQueue[tuple[GenerationRequest, int] | str | None] = SimpleQueue()
         self._lock = threading.Lock()  # guards everything below
         self._live: dict[str, set[int]] = {}  # samples that have not ended, by request
         self._num_live = 0  # of them all
@@ -71,8 +72,10 @@ class EngineThread:
                 raise Overloaded(f"queue is full: {self._num_live} of {self._max_queue} sequences are in work")
             self._live |= added
             self._num_live += num_added
+        num_before = 0
         for request in requests:
-            self._commands.put(request)
+            self._commands.put((request, num_before))
+            num_before += request.num_samples
 
     def cancel(self, request_ids: Iterable[str]) -> None:
         """End requests within a step; each still gets its terminal event. Unknown or finished ids are ignored."""
@@ -115,7 +118,8 @@ class EngineThread:
             if isinstance(command, str):
                 engine.cancel(command)
             else:
-                engine.add(command, is_checked=True)  # by submit
+                request, num_before = command
+                engine.add(request, is_checked=True, num_before=num_before)  # checked by submit
         return True
 
     def _publish(self, events: list[Event]) -> None:
