@@ -8,7 +8,7 @@ from operator import attrgetter
 from microgpt.backends import OPTIONAL_KNOBS, PAGE_TOKENS, Backend, Burst, pages_for
 from microgpt.engine.kv_memory import KVMemory
 from microgpt.engine.prefix_cache import PrefixCache
-from microgpt.engine.scheduler import BURST_TIME_S, plan, samples_for_slot
+from microgpt.engine.scheduler import BURST_TIME_S, RESERVED_PART, plan, samples_for_slot
 from microgpt.engine.sequence import Job, Sequence
 from microgpt.errors import InvalidRequest, NumericalError
 from microgpt.params import SamplingParams
@@ -59,6 +59,7 @@ class Engine:
         self._cancelled: list[Event] = []
         self._live: dict[str, Job] = {}
         self._free_slots = list(range(backend.num_slots))  # a heap: low slots first keeps them together in memory
+        self._num_reserved = backend.num_slots // RESERVED_PART
         self._memory = KVMemory(backend.num_pages)
         self._prefixes = PrefixCache(self._memory)
         # Most pages of a sequence that are worth keeping: no prompt can share a page with the context's last position.
@@ -134,7 +135,8 @@ class Engine:
         self._num_callers += not num_before
         job = Job(
             request,
-            self._num_callers + num_before,
+            self._num_callers,
+            num_before,
             limit,
             num_pages=pages_for(num_prompt + limit - 1),  # the last token sampled needs no position
             most_shared=min(self._most_kept, (num_prompt - 1) // PAGE_TOKENS),  # the last one fed gives logits
@@ -187,8 +189,8 @@ class Engine:
         Returns whether that one waits for a prefix which is being computed: samples of one prompt that come together
         then compute it once.
         """
-        while self._waiting and self._free_slots:
-            job = self._waiting[0]
+        while (at := self._next_waiting()) is not None:
+            job = self._waiting[at]
             shared: list[int] = []
             if job.most_shared:
                 shared = self._prefixes.match(job.request.prompt_ids, job.most_shared)
@@ -198,10 +200,19 @@ class Engine:
             if count > self._memory.available_beside(shared):
                 return False
             self._open(job, shared, count)
-            self._waiting.pop(0)
+            del self._waiting[at]
             if job.num_waiting:
                 insort(self._waiting, job, key=_turn)
         return False
+
+    def _next_waiting(self) -> int | None:
+        """The place of the waiting job that gets the next slot; None if there is none. The last free slots are for
+        first samples, so that nobody waits for the many samples of others to end."""
+        if len(self._free_slots) > self._num_reserved:
+            return 0 if self._waiting else None
+        if self._free_slots:
+            return next((at for at, job in enumerate(self._waiting) if job.is_first), None)
+        return None
 
     def _is_being_computed(self, job: Job, num_pages: int) -> bool:
         """Whether a running prompt will soon let a waiting job share its first `num_pages` pages. A prompt that

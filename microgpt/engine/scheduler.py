@@ -8,6 +8,7 @@ from microgpt.engine.sequence import Job, Sequence
 PREFILL_TOKENS = 512  # prompt tokens per step, over all sequences: bounds how long a step makes streams wait
 BURST_TIME_S = 0.004  # then arrivals and cancellations are looked at, and streams get their tokens
 BURST_STEPS = 256
+RESERVED_PART = 8  # one slot in so many is for callers' first samples
 # Samples of one prompt share a slot, one after another, up to so many products: a trip through the engine for each
 # takes as long as 10 to 20 steps of a model of 4 thousand parameters. Larger models gain more from samples side by
 # side.

@@ -13,14 +13,15 @@ from microgpt.text_stream import TextStream
 class Job:
     """A request in the engine.
 
-    number: of its caller, plus the number of samples that the same caller added before it. limit: most tokens of a
-    sample. num_pages: for every position that a sample may reach. most_shared: of how many of these the prefix cache
-    may have K and V already. stop_rules: of stops in the text, None without. next_sample: the first one that no
-    sequence has taken. num_left: samples that have not ended.
+    caller: its number. num_before: samples that the same caller added before it. limit: most tokens of a sample.
+    num_pages: for every position that a sample may reach. most_shared: of how many of these the prefix cache may have
+    K and V already. stop_rules: of stops in the text, None without. next_sample: the first one that no sequence has
+    taken. num_left: samples that have not ended.
     """
 
     request: GenerationRequest
-    number: int
+    caller: int
+    num_before: int
     limit: int
     num_pages: int
     most_shared: int
@@ -37,10 +38,15 @@ class Job:
         return self.request.num_samples - self.next_sample
 
     @property
+    def is_first(self) -> bool:
+        """Whether its caller has no sample in the engine yet that came before the next one."""
+        return not self.num_before and not self.next_sample
+
+    @property
     def turn(self) -> int:
         """Its place among the waiting: a further sample steps back for as many later callers as samples went before it.
         So many samples never keep later callers waiting for long, nor many later callers the samples."""
-        return self.number + self.next_sample
+        return self.caller + self.num_before + self.next_sample
 
 
 @dataclass(slots=True, eq=False)

@@ -241,7 +241,8 @@ def test_samples_step_back_for_as_many_later_callers_as_samples_went_before_them
 
 def test_a_late_request_of_one_sample_does_not_wait_for_the_samples_of_others(engine: Engine) -> None:
     for i in range(5):
-        engine.add(GenerationRequest(f"many{i}", (1,), SamplingParams(max_tokens=30), num_samples=50))
+        params = SamplingParams(max_tokens=30, stop=("unseen",))  # a slot for each
+        engine.add(GenerationRequest(f"many{i}", (1,), params, num_samples=50))
     engine.step()
     engine.add(GenerationRequest("one", (2,), SamplingParams(max_tokens=1)))
     num_ended = 0
@@ -251,6 +252,23 @@ def test_a_late_request_of_one_sample_does_not_wait_for_the_samples_of_others(en
             break
         num_ended += len(ended)
     assert num_ended < 50  # of 250
+
+
+def test_further_samples_leave_some_slots_to_first_ones(
+    tiny_checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "BURST_STEPS", 1)
+    engine = build_engine(tiny_checkpoint, device="cpu", max_slots=16)
+    params = SamplingParams(max_tokens=32, stop=("unseen",))  # a slot for each sample
+    for i in range(2):
+        engine.add(GenerationRequest(f"many{i}", (1,), params, num_samples=50))
+    engine.step()
+    assert engine.stats.running == 14
+    for name in ("one", "two"):
+        engine.add(GenerationRequest(name, (2,), SamplingParams(max_tokens=1)))
+    assert {event.request_id for event in engine.step() if isinstance(event, Finished)} >= {"one", "two"}
+    ends = [event for event in drain(engine) if isinstance(event, Finished)]
+    assert {event.request_id for event in ends} == {"many0", "many1"}
 
 
 def test_sampling_goes_on_to_the_last_position(engine: Engine) -> None:

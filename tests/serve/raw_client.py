@@ -59,11 +59,6 @@ class Answer:
     def took_s(self) -> float:
         return self.came_at[-1] - self.sent_at
 
-    @property
-    def gaps_s(self) -> list[float]:
-        """What its reader waited, from one piece to the next."""
-        return [later - earlier for earlier, later in zip(self.came_at, self.came_at[1:], strict=False)]
-
 
 class RawClient(asyncio.Protocol):
     """One connection, on which a request follows the answer to the one before."""

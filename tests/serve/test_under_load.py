@@ -8,11 +8,14 @@ import asyncio
 import os
 import random
 import re
+import signal
 import socket
 import statistics
 import string
 import time
-from collections.abc import Coroutine, Sequence
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +24,14 @@ import pytest
 from microgpt import ModelConfig, save_checkpoint
 from microgpt.tokenizers import CharTokenizer
 from tests.conftest import random_arrays
-from tests.serve.raw_client import Answer, connect, connect_many, get, post
+from tests.serve.faulty_server import BAD_POSITION
+from tests.serve.raw_client import Answer, RawClient, connect, connect_many, get, post
 from tests.serve.server_process import ROOT, ServerProcess, server_process
 from tests.serve.test_many_connections import many_files, percentile, resident_kib
 
 MODEL_DIR = ROOT / "output"
 GENERATE, CHAT = "/microgpt/v1/generate", "/microgpt/v1/chat"
+HELLO = {"role": "user", "content": "Tell me a story about a fox, please."}
 LOAD_SECONDS = float(os.environ.get("LOAD_SECONDS", "8"))
 __all__ = ["many_files"]  # a fixture for all tests here
 
@@ -47,6 +52,10 @@ def ms(*times: float) -> str:
     return ", ".join(f"{1e3 * seconds:.1f}" for seconds in times) + " ms"
 
 
+def p50_p99(times: list[float]) -> str:
+    return ms(percentile(times, 50), percentile(times, 99))
+
+
 async def metrics(server: ServerProcess) -> dict[str, float]:
     """What /metrics says, by series; asked on a connection of its own."""
     client = await connect(server.url)
@@ -55,7 +64,7 @@ async def metrics(server: ServerProcess) -> dict[str, float]:
     return {name.decode(): float(value) for name, value in _VALUE.findall(answer.body)}
 
 
-async def settled(server: ServerProcess, **wanted: float) -> float:
+async def settled(server: ServerProcess) -> float:
     """Seconds until nothing runs or waits any more, and no page is held by a running sequence."""
     started_at = time.perf_counter()
     while True:
@@ -127,8 +136,7 @@ def test_a_long_prompt_does_not_stall_running_streams(tmp_path: Path):
 
 def gaps_between(answer: Answer, start: float, end: float) -> list[float]:
     """What a stream's reader waited for the pieces that came in [start, end)."""
-    times = answer.came_at
-    return [later - earlier for earlier, later in zip(times, times[1:], strict=False) if start <= later < end]
+    return [later - earlier for earlier, later in pairwise(answer.came_at) if start <= later < end]
 
 
 def test_the_samples_of_others_keep_nobody_waiting(server: ServerProcess):
@@ -221,7 +229,7 @@ def test_readers_that_do_not_read_slow_nobody_and_get_merged_pieces(tmp_path: Pa
         alone = await regular(server, 1)
         crawling = [crawl(server, post(GENERATE, seed=0, **request)) for _ in range(count)]
         beside = await regular(server, 1)
-        took = await settled(server)  # nobody has read a byte yet
+        await settled(server)  # nobody has read a byte yet
         after = await regular(server, 1)
         grown = resident_kib(server) - memory
         sizes = []
@@ -232,10 +240,9 @@ def test_readers_that_do_not_read_slow_nobody_and_get_merged_pieces(tmp_path: Pa
             sizes.append(len(answer.events))
         print(
             f"\n{count} clients that did not read their {len(reading.data) / 2**20:.1f} MiB: "
-            f"{statistics.median(sizes):.0f} pieces instead of {len(reading.events)}, "
-            f"{grown / count:.0f} KiB of memory each; another's p50, p99: {ms(percentile(alone, 50), percentile(alone, 99))} "
-            f"alone, {ms(percentile(beside, 50), percentile(beside, 99))} while the engine worked for them ({took:.1f} s), "
-            f"{ms(percentile(after, 50), percentile(after, 99))} after that"
+            f"{statistics.median(sizes):.0f} pieces instead of {len(reading.events)}, {grown / count:.0f} KiB of "
+            f"memory each; another client's p50 and p99: {p50_p99(alone)} alone, {p50_p99(beside)} while the engine "
+            f"worked for them, {p50_p99(after)} after that"
         )
         assert statistics.median(sizes) < len(reading.events) / 2
         assert grown / count < 2048
@@ -260,3 +267,134 @@ def read_stream(connection: socket.socket) -> bytes:
         while not data.endswith(b"\r\n0\r\n\r\n"):
             data += connection.recv(2**20)
     return bytes(data)
+
+
+@pytest.mark.slow
+def test_1000_clients_that_leave_at_random_free_everything_within_a_second():
+    count = 1000
+
+    async def scenario(server: ServerProcess) -> None:
+        rng = random.Random(3)
+        await ask_all(server, [post(GENERATE, max_tokens=1)] * 50)  # warm
+        files = num_files(server)
+        clients = await connect_many(server.url, count)
+
+        async def ask_and_leave(client: RawClient, seed: int) -> Answer:
+            await asyncio.sleep(rng.uniform(0, 1))
+            body = {
+                "seed": seed,
+                "stream": rng.random() < 0.5,
+                "max_tokens": rng.choice([10, 60, 400]),
+                "temperature": 2,
+            }
+            if rng.random() < 0.5:
+                answer = client.send(post(CHAT, messages=[HELLO], **body))
+            else:
+                answer = client.send(post(GENERATE, num_samples=rng.choice([1, 3]), **body))
+            await asyncio.wait((asyncio.create_task(client.ended()),), timeout=rng.uniform(0, 2))
+            client.leave()
+            return answer
+
+        answers = await asyncio.gather(*(ask_and_leave(client, seed) for seed, client in enumerate(clients)))
+        took = await settled(server)
+        left_at = time.perf_counter() - took
+        while num_files(server) > files:
+            await asyncio.sleep(0.01)
+        closed = time.perf_counter() - left_at
+        cancelled = (await metrics(server))['microgpt_cancelled_requests_total{reason="disconnected"}']
+        statuses = Counter(answer.status for answer in answers)
+        whole = sum(answer.whole for answer in answers)
+        print(
+            f"\n{count} clients leaving at random: {whole} had their answers, {statuses[0]} nothing yet; slots, pages "
+            f"and queue were free after {took:.2f} s, connections after {closed:.2f} s"
+        )
+        assert set(statuses) <= {0, 200}
+        assert whole + cancelled <= count
+        assert cancelled > count / 3
+        assert took < 1
+        assert closed < 1
+
+    with server_process(MODEL_DIR, "--max-queue=3000") as server:
+        within(60, scenario(server))
+        started_at = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - started_at < 5  # nothing was left to wait for
+        assert "Traceback" not in "".join(server.err)
+
+
+def num_files(server: ServerProcess) -> int:
+    """How many files a server has open, its connections among them."""
+    return len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
+
+
+# Faults
+
+
+def test_nan_fails_the_sequences_that_meet_it_and_leaves_the_bits_of_others_alone():
+    message = {"error": "numerical_error: the model produced numbers that are not finite"}
+    # Hot enough for a single bit to change what comes.
+    bodies = [{"seed": seed, "temperature": 5, "max_tokens": 60 if seed % 3 else 256} for seed in range(45)]
+
+    async def answers_of(server: ServerProcess, streams: Callable[[int], bool]) -> list[Answer]:
+        requests = [post(GENERATE, stream=streams(i), **body) for i, body in enumerate(bodies)]
+        answers = await ask_all(server, requests)
+        await settled(server)
+        return answers
+
+    with server_process(MODEL_DIR) as healthy:
+        wanted = [answer.events[-1] for answer in asyncio.run(answers_of(healthy, lambda i: True))]
+    meets_it = [each["usage"]["completion_tokens"] > BAD_POSITION for each in wanted]
+    assert 5 < sum(meets_it) <= 15
+    with server_process(MODEL_DIR, program=("tests.serve.faulty_server", "nan")) as poisoned:
+        buffered = asyncio.run(answers_of(poisoned, lambda i: False))
+        streamed = asyncio.run(answers_of(poisoned, lambda i: True))
+        mixed = asyncio.run(answers_of(poisoned, lambda i: i % 2 == 0))
+    for answer, want, fails in zip(buffered, wanted, meets_it, strict=True):
+        assert (answer.status, answer.json) == ((500, message) if fails else (200, {"samples": want["samples"]}))
+    for answer, want, fails in zip(streamed, wanted, meets_it, strict=True):
+        assert answer.status == 200
+        assert answer.events[-1] == (message if fails else want)
+        assert want["samples"][0].startswith(joined(answer).get(0, ""))
+    assert [answer.events[-1] for answer in mixed[::2]] == [answer.events[-1] for answer in streamed[::2]]
+    assert [answer.json for answer in mixed[1::2]] == [answer.json for answer in buffered[1::2]]
+    failures = [line for line in poisoned.err if "not finite" in line]
+    assert len(failures) == 3 * sum(meets_it)  # a line for each request, with its reason
+    assert "Traceback" not in "".join(poisoned.err)
+
+
+def test_an_engine_fault_fails_everyone_once_and_is_logged_with_its_traceback():
+    async def scenario(server: ServerProcess) -> None:
+        clients = await connect_many(server.url, 80)
+        answers = [
+            client.send(post(GENERATE, stream=i % 2 == 0, seed=i, temperature=3, num_samples=1 + i % 3))
+            for i, client in enumerate(clients)
+        ]
+        while sum(bool(answer.came_at) for answer in answers) < 20:
+            await asyncio.sleep(0.001)
+        server.process.send_signal(signal.SIGUSR1)
+        await asyncio.gather(*(client.ended() for client in clients))
+        assert all(answer.whole for answer in answers)
+        message = {"error": "the engine failed"}
+        ends = Counter()
+        for i, answer in enumerate(answers):
+            if i % 2 or answer.status != 200:
+                ends[answer.status] += 1
+                assert answer.status == 200 or (answer.status, answer.json) == (503, message)
+            else:
+                errors = [event for event in answer.events if "error" in event]
+                ends["failed stream"] += bool(errors)
+                assert errors in ([], [message])
+                assert answer.events[-1] == message or "usage" in answer.events[-1]
+        assert ends[503] > 10
+        assert ends["failed stream"] > 10
+        health, refused = await ask_all(server, [get("/health"), post(GENERATE)])
+        assert (health.status, health.json["status"]) == (503, "failed")
+        assert (refused.status, refused.json) == (503, {"error": "the engine has failed"})
+        assert (await metrics(server))["microgpt_queued_sequences"] == 0
+
+    with server_process(MODEL_DIR, program=("tests.serve.faulty_server", "raise")) as server:
+        within(30, scenario(server))
+        assert server.stop() == 0
+    log = "".join(server.err)
+    assert log.count("Traceback") == log.count("ZeroDivisionError: a planted fault") == 1
+    assert "in faulty_step" in log
