@@ -53,6 +53,11 @@ class EngineThread:
     def start(self) -> None:
         self._thread.start()
 
+    def check_room(self, num_added: int = 1) -> None:
+        """Raise Overloaded when `num_added` samples would be refused now. Waits for nothing."""
+        if self._num_live + num_added > self._max_queue:
+            raise Overloaded(f"queue is full: {self._num_live} of {self._max_queue} sequences are in work")
+
     def submit(self, requests: Sequence[GenerationRequest]) -> None:
         """Accept all of `requests` or none. Callable from any thread, and never waits for a step.
 
@@ -68,8 +73,7 @@ class EngineThread:
             for request in requests:
                 self._engine.check(request)
             num_added = sum(map(len, added.values()))
-            if self._num_live + num_added > self._max_queue:
-                raise Overloaded(f"queue is full: {self._num_live} of {self._max_queue} sequences are in work")
+            self.check_room(num_added)
             self._live |= added
             self._num_live += num_added
         num_before = 0

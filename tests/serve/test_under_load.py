@@ -5,6 +5,7 @@ there.
 """
 
 import asyncio
+import itertools
 import os
 import random
 import re
@@ -27,12 +28,12 @@ from tests.conftest import random_arrays
 from tests.serve.faulty_server import BAD_POSITION
 from tests.serve.raw_client import Answer, RawClient, connect, connect_many, get, post
 from tests.serve.server_process import ROOT, ServerProcess, server_process
-from tests.serve.test_many_connections import many_files, percentile, resident_kib
+from tests.serve.test_many_connections import cpu_seconds, many_files, percentile, resident_kib
 
 MODEL_DIR = ROOT / "output"
 GENERATE, CHAT = "/microgpt/v1/generate", "/microgpt/v1/chat"
 HELLO = {"role": "user", "content": "Tell me a story about a fox, please."}
-LOAD_SECONDS = float(os.environ.get("LOAD_SECONDS", "8"))
+LOAD_SECONDS = float(os.environ.get("LOAD_SECONDS", "6"))
 __all__ = ["many_files"]  # a fixture for all tests here
 
 _VALUE = re.compile(rb"^([a-z_]+(?:\{[^}]*\})?) ([0-9.e+]+)$", re.MULTILINE)
@@ -192,6 +193,100 @@ def test_no_request_waits_while_later_ones_finish(server: ServerProcess):
             client.leave()
 
     within(60, scenario())
+
+
+# More than there is room for
+
+
+QUESTIONS = ("Tell me a story about a fox, please.", "Hello, how are you?", "What is the sun?", "Who are you?")
+
+
+def question(seed: int) -> bytes:
+    content = QUESTIONS[seed % len(QUESTIONS)]
+    return post(CHAT, messages=[{"role": "user", "content": content}], seed=seed, max_tokens=64)
+
+
+async def closed_loop(server: ServerProcess, num_clients: int, seconds: float) -> tuple[list[float], float]:
+    """(what answers took, answers/s) with clients that each ask on as soon as they are answered."""
+    clients = await connect_many(server.url, num_clients)
+    seeds, took = itertools.count(), []
+    started_at = time.perf_counter()
+
+    async def go_on(client: RawClient) -> None:
+        while not took or time.perf_counter() < started_at + seconds:
+            answer = await client.ask(question(next(seeds)))
+            assert answer.status == 200
+            took.append(answer.took_s)
+
+    await asyncio.gather(*map(go_on, clients))
+    rate = len(took) / (time.perf_counter() - started_at)
+    for client in clients:
+        client.leave()
+    return took, rate
+
+
+async def open_loop(server: ServerProcess, rate: float, seconds: float, num_clients: int) -> tuple[list[Answer], int]:
+    """(answers, how many requests were not sent) with `rate` requests/s, however long answers take, as long as one of
+    the clients has nothing to wait for."""
+    idle = await connect_many(server.url, num_clients)
+    answers: list[Answer] = []
+    asking: set[asyncio.Task[None]] = set()
+    requests = [question(seed) for seed in range(1000)]  # made before, as this process shares the server's cores
+    num_due = num_unsent = 0
+
+    async def ask(client: RawClient, request: bytes) -> None:
+        answers.append(await client.ask(request))
+        idle.append(client)
+
+    started_at = time.perf_counter()
+    while (passed := time.perf_counter() - started_at) < seconds:
+        while num_due < passed * rate:
+            if idle:
+                asking.add(task := asyncio.create_task(ask(idle.pop(), requests[num_due % len(requests)])))
+                task.add_done_callback(asking.discard)
+            else:
+                num_unsent += 1
+            num_due += 1
+        await asyncio.sleep(0.002)
+    await asyncio.gather(*asking)
+    for client in idle:
+        client.leave()
+    return answers, num_unsent
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60 + 3 * LOAD_SECONDS)
+@pytest.mark.parametrize("max_queue", [4, 256])
+def test_ten_times_too_much_is_refused_at_once_and_slows_what_is_accepted_at_most_twofold(max_queue: int):
+    async def scenario(server: ServerProcess) -> None:
+        await closed_loop(server, 2, 0.5)  # warm
+        alone, _ = await closed_loop(server, 1, LOAD_SECONDS / 2)
+        full, capacity = await closed_loop(server, max_queue, LOAD_SECONDS / 2)
+        cpu = cpu_seconds(server), time.process_time(), time.perf_counter()
+        answers, num_unsent = await open_loop(server, 10 * capacity, LOAD_SECONDS, max_queue + 500)
+        lasted = time.perf_counter() - cpu[2]
+        accepted = [answer.took_s for answer in answers if answer.status == 200]
+        refused = [answer.took_s for answer in answers if answer.status == 503]
+        assert len(accepted) + len(refused) == len(answers)
+        print(
+            f"\nMAX_QUEUE {max_queue}: one client p50, p99 {p50_p99(alone)}; {max_queue} clients {capacity:.0f} "
+            f"answers/s, {p50_p99(full)}; {len(answers) / lasted:.0f} requests/s for {lasted:.0f} s ({num_unsent} more "
+            f"were due): {len(accepted) / lasted:.0f} answers/s, {p50_p99(accepted)}, and "
+            f"{len(refused) / lasted:.0f} times 503 after {p50_p99(refused)}; "
+            f"{(cpu_seconds(server) - cpu[0]) / lasted:.2f} cores for the server, "
+            f"{(time.process_time() - cpu[1]) / lasted:.2f} for its clients"
+        )
+        for answer in answers:
+            if answer.status == 503:
+                assert b"\r\nretry-after: 1\r\n" in answer.head
+                assert answer.json["error"].startswith("queue is full: ")
+        assert len(refused) > 3 * len(accepted)
+        assert percentile(refused, 50) < 0.1
+        assert percentile(accepted, 99) <= 2 * percentile(full, 99) + 0.2
+        await settled(server)
+
+    with server_process(MODEL_DIR, f"--max-queue={max_queue}") as server:
+        within(55 + 3 * LOAD_SECONDS, scenario(server))
 
 
 # Clients that crawl or leave
