@@ -5,6 +5,7 @@ Exit codes: 0 after SIGTERM or SIGINT, 1 if the server cannot start, 2 for bad s
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -83,6 +84,7 @@ async def _serve(settings: Settings, checkpoint: Checkpoint, limiter: RateLimite
     code = 0
     if built.done():
         if (error := built.exception()) is None:
+            _spare_collector()
             _announce(_banner(settings, service, url))
             await asyncio.wait((stopped, serving), return_when=asyncio.FIRST_COMPLETED)
         else:
@@ -191,6 +193,17 @@ def _stop_on_signals() -> asyncio.Event:
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop, signal_number)
     return stopping
+
+
+def _spare_collector() -> None:
+    """Let garbage collections pass over what is there for good, and come less often.
+
+    They took 7 % of a small request's CPU, and each full one 60 ms, in which nobody was answered. What requests leave
+    behind is freed by counting references; the collector is for the few cycles that errors make.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def _allow_many_connections() -> None:

@@ -99,6 +99,7 @@ class NumbaBackend:
         self._slots = _new_slots(config, max_slots)
         # Slots whose log probabilities are reported: of how many of the likeliest tokens and of how many given ones.
         self._reported: dict[int, tuple[int, int]] = {}
+        self._limits = [0] * max_slots  # how many tokens each slot's samples may have in all
         self._feeds = _new_feeds(self._sizes, max_slots, _MAX_TOKENS + max_slots + config.block_size, number)
         self._control = np.zeros(kernel.CONTROL_SIZE, np.int64)
         self._common = kernel.Common(
@@ -176,6 +177,7 @@ class NumbaBackend:
         slots.seeds[START, slot] = (seed or 1) if self._rng == REFERENCE_RNG else counter_start(seed)
         slots.seeds[NEXT_SEED, slot] = (seed + 1) % 2**64
         self._cache.tables[slot, : len(pages)] = pages
+        self._limits[slot] = limit * len(samples)
 
     def burst(self, feeds: Sequence[Feed], max_steps: int, time_limit_s: float) -> list[Burst]:
         state, control = self._feeds, self._control
@@ -195,8 +197,8 @@ class NumbaBackend:
         control[kernel.NUM_FEEDS], control[kernel.NUM_TOKENS] = len(feeds), at
         control[kernel.MAX_STEPS] = min(max_steps, _MAX_STEPS)
         control[kernel.DEADLINE] = time.monotonic_ns() + int(time_limit_s * 1e9)
-        sampling = sum(feed.sample for feed in feeds)
-        rows = at + sampling * min(max_steps, _MAX_STEPS, self.config.block_size)
+        most = min(max_steps, _MAX_STEPS)
+        rows = at + sum([min(most, self._limits[feed.slot]) for feed in feeds if feed.sample])
         is_solo = rows == 1 or rows * self.config.num_parameters < _SOLO_PRODUCTS
         if self._team is None or is_solo or (at == 1 and not self._uses_columns):
             control[kernel.COLUMNS] = 0
