@@ -127,7 +127,7 @@ def test_a_long_prompt_does_not_stall_running_streams(tmp_path: Path):
             f"{ms(statistics.median(beside), max(beside))}"
         )
         assert len(beside) >= 8 * 4  # it is six steps
-        assert max(beside) < first.took_s / 2
+        assert statistics.median(beside) < first.took_s / 3
         for client in (*streams, long):
             client.leave()
 
@@ -145,7 +145,7 @@ def test_the_samples_of_others_keep_nobody_waiting(server: ServerProcess):
         clients = await connect_many(server.url, 6)
         await clients[5].ask(post(GENERATE, max_tokens=2))
         many = [
-            asyncio.create_task(client.ask(post(GENERATE, num_samples=50, max_tokens=256, temperature=2, seed=seed)))
+            asyncio.create_task(client.ask(post(GENERATE, num_samples=50, max_tokens=100, temperature=2, seed=seed)))
             for seed, client in enumerate(clients[:5])
         ]
         await asyncio.sleep(0.1)
@@ -156,7 +156,7 @@ def test_the_samples_of_others_keep_nobody_waiting(server: ServerProcess):
         assert {answer.status for answer in answers} == {200}
         slowest = max(answer.took_s for answer in answers)
         print(
-            f"\n5 clients with 50 samples of up to 256 tokens each took {ms(slowest)}; a sixth with 8 tokens "
+            f"\n5 clients with 50 samples of up to 100 tokens each took {ms(slowest)}; a sixth with 8 tokens "
             f"waited {ms(*took[:3])}"
         )
         assert took[0] < slowest / 2
@@ -256,7 +256,7 @@ async def open_loop(server: ServerProcess, rate: float, seconds: float, num_clie
 
 @pytest.mark.slow
 @pytest.mark.timeout(60 + 3 * LOAD_SECONDS)
-@pytest.mark.parametrize("max_queue", [4, 256])
+@pytest.mark.parametrize("max_queue", [2, 256])
 def test_ten_times_too_much_is_refused_at_once_and_slows_what_is_accepted_at_most_twofold(max_queue: int):
     async def scenario(server: ServerProcess) -> None:
         await closed_loop(server, 2, 0.5)  # warm
