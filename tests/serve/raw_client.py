@@ -64,11 +64,11 @@ class RawClient(asyncio.Protocol):
     """One connection, on which a request follows the answer to the one before."""
 
     def __init__(self) -> None:
-        self.closed = asyncio.Event()
         self._transport: Any = None
         self._answer = Answer(0)
         self._done: asyncio.Future[None] | None = None
-        self._size: int | None = None  # of the whole answer, once its head was there; None for chunks
+        self._head_bytes = 0  # once it is there
+        self._size: int | None = None  # of the whole answer; None for chunks
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
@@ -77,16 +77,18 @@ class RawClient(asyncio.Protocol):
         answer = self._answer
         answer.came_at.append(time.perf_counter())
         answer.data += data
-        if self._size is None and len(answer.came_at) == 1:
+        if not self._head_bytes and (end := answer.data.find(b"\r\n\r\n")) >= 0:
+            self._head_bytes = end + 4
             length = _LENGTH.search(answer.head)
-            if length is not None:
-                self._size = answer.data.index(b"\r\n\r\n") + 4 + int(length[1])
-        answer.whole = answer.data.endswith(b"\r\n0\r\n\r\n") if self._size is None else len(answer.data) >= self._size
+            self._size = None if length is None else self._head_bytes + int(length[1])
+        if self._size is None:
+            answer.whole = self._head_bytes > 0 and answer.data.endswith(b"\r\n0\r\n\r\n")
+        else:
+            answer.whole = len(answer.data) >= self._size
         if answer.whole:
             self._end()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.closed.set()
         self._end()
 
     def _end(self) -> None:
@@ -95,9 +97,11 @@ class RawClient(asyncio.Protocol):
 
     def send(self, request: bytes) -> Answer:
         """The answer, which fills while it comes."""
-        self._answer, self._size = Answer(time.perf_counter()), None
+        self._answer, self._head_bytes, self._size = Answer(time.perf_counter()), 0, None
         self._done = asyncio.get_running_loop().create_future()
         self._transport.write(request)
+        if self._transport.is_closing():
+            self._end()
         return self._answer
 
     async def ask(self, request: bytes) -> Answer:

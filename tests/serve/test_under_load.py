@@ -92,11 +92,10 @@ async def ask_all(server: ServerProcess, requests: Sequence[bytes]) -> list[Answ
 # Fairness
 
 
-def talkative_model(path: Path, n_embd: int, n_layer: int) -> Path:
-    """A random chat model that talks to the end of its context, several times as long as what a step takes of a
-    prompt."""
+def talkative_model(path: Path, n_embd: int, n_head: int, n_layer: int, block_size: int) -> Path:
+    """A random chat model that talks to the end of its context."""
     tokenizer = CharTokenizer(string.ascii_letters + " ", chat=True)
-    config = ModelConfig(tokenizer.vocab_size, n_embd, n_head=4, n_layer=n_layer, block_size=4096)
+    config = ModelConfig(tokenizer.vocab_size, n_embd, n_head, n_layer, block_size)
     arrays = random_arrays(config, scale=0.1)
     arrays["lm_head"][sorted(tokenizer.special_ids)] = 0  # the largest of 53 other logits is above 0
     save_checkpoint(path, config, arrays, tokenizer)
@@ -131,7 +130,7 @@ def test_a_long_prompt_does_not_stall_running_streams(tmp_path: Path):
         for client in (*streams, long):
             client.leave()
 
-    with server_process(talkative_model(tmp_path, n_embd=128, n_layer=4)) as server:
+    with server_process(talkative_model(tmp_path, 128, n_head=4, n_layer=4, block_size=4096)) as server:
         within(60, scenario(server))
 
 
@@ -285,7 +284,8 @@ def test_ten_times_too_much_is_refused_at_once_and_slows_what_is_accepted_at_mos
         assert percentile(accepted, 99) <= 2 * percentile(full, 99) + 0.2
         await settled(server)
 
-    with server_process(MODEL_DIR, f"--max-queue={max_queue}") as server:
+    idle = "--receive-timeout-s=3600", "--keep-alive-timeout-s=3600"  # most clients, most of the time
+    with server_process(MODEL_DIR, f"--max-queue={max_queue}", *idle) as server:
         within(55 + 3 * LOAD_SECONDS, scenario(server))
 
 
@@ -340,9 +340,9 @@ def test_readers_that_do_not_read_slow_nobody_and_get_merged_pieces(tmp_path: Pa
             f"worked for them, {p50_p99(after)} after that"
         )
         assert statistics.median(sizes) < len(reading.events) / 2
-        assert grown / count < 2048
+        assert grown / count < 4096  # some of it is KV memory that nobody had used before
 
-    with server_process(talkative_model(tmp_path, n_embd=16, n_layer=1)) as server:
+    with server_process(talkative_model(tmp_path, 16, n_head=1, n_layer=1, block_size=2048)) as server:
         within(60, scenario(server))
 
 
