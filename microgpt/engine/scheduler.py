@@ -12,6 +12,7 @@ PREFILL_TOKENS = 512  # prompt tokens per step, over all sequences: bounds how l
 LIKELIEST_PER_TOKEN = 16
 BURST_TIME_S = 0.004  # then arrivals and cancellations are looked at, and streams get their tokens
 BURST_STEPS = 256
+RESERVED_PART = 8  # one slot in so many is for callers' first samples
 # Samples of one prompt share a slot, one after another, up to so many products: a trip through the engine for each
 # takes as long as 10 to 20 steps of a model of 4 thousand parameters. Larger models gain more from samples side by
 # side.
