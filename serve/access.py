@@ -96,6 +96,7 @@ class AccessLayer:
                 message["headers"] = [*message.get("headers", ()), id_header]
             await send(message)
 
+        self._metrics.num_active += 1
         try:
             await self.app(scope, receive, send_with_id)
         except Exception:
@@ -105,6 +106,7 @@ class AccessLayer:
         finally:
             if access.route == UNMATCHED and (route := scope.get("route")) is not None:
                 access.route = route.path
+            self._metrics.num_active -= 1
             self._end(access)
 
     def refused(self, request_id: str, status: int) -> None:
@@ -115,7 +117,14 @@ class AccessLayer:
         duration_s = time.monotonic() - access.started_at
         first_token_s = None if access.first_token_at is None else access.first_token_at - access.started_at
         self._metrics.add_request(
-            access.route, access.method, access.status, duration_s, first_token_s, access.cancelled
+            access.route,
+            access.method,
+            access.status,
+            duration_s,
+            first_token_s,
+            access.cancelled,
+            access.prompt_tokens,
+            access.num_tokens,
         )
         self._log.write(access, duration_s)
 

@@ -114,7 +114,7 @@ def build_app(
             operation_route = AsgiRoute(operation.path, handler)
             operation_route.methods = set(operation.methods)  # without HEAD, which comes as GET
             app.router.routes.append(operation_route)
-    metrics = Metrics(service.client)
+    metrics = Metrics(service.client, lambda: service.model_path)
     _add_info_routes(app, service, metrics)
     files = StaticFiles()
     _add_page(app, files)

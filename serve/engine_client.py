@@ -21,6 +21,7 @@ from microgpt import (
     Event,
     Failed,
     Finished,
+    FinishReason,
     GenerationRequest,
     InvalidRequest,
     MicrogptError,
@@ -39,6 +40,8 @@ BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 TOKEN_GAPS_S = (
     0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 10,
 )  # fmt: skip
+
+QUEUE_TIMES_S = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60)
 
 
 class EngineState(StrEnum):
@@ -195,8 +198,9 @@ class EngineClient:
 
     build: makes the engine, on the engine thread. max_queue: most samples accepted and not finished.
     num_tokens: sampled for generations that were still wanted, since the start. batch_sizes: how many samples got
-    tokens, by step. token_gaps: seconds between the tokens of a sample, its first piece's left out. weight_version,
-    is_paused: as of the events that have come so far.
+    tokens, by step. token_gaps: seconds between the tokens of a sample, its first piece's left out. recent_tokens: like
+    num_tokens, by the second of time.monotonic. num_ended: samples, num_aborted of them before their time. queue_times:
+    seconds that they had waited for a slot. weight_version, is_paused: as of the events that have come so far.
     """
 
     def __init__(self, build: Callable[[], Engine], *, max_queue: int):
@@ -205,7 +209,9 @@ class EngineClient:
         self.num_tokens = 0
         self.batch_sizes = Histogram(BATCH_SIZES)
         self.token_gaps = Histogram(TOKEN_GAPS_S)
-        self.recent_tokens = RecentRate()  # of time.monotonic
+        self.recent_tokens = RecentRate()
+        self.num_ended = self.num_aborted = 0
+        self.queue_times = Histogram(QUEUE_TIMES_S)
         self.weight_version = "default"
         self.is_paused = False
         self._thread = EngineThread(
@@ -343,8 +349,10 @@ class EngineClient:
         now, batch_size, num_before = time.monotonic(), 0, self.num_tokens
         for event in events:
             generation = self._generations[event.request_id]
-            if isinstance(event, Terminal) and generation._end_one(event.request_id):
-                del self._generations[event.request_id]
+            if isinstance(event, Terminal):
+                self._count_end(event)
+                if generation._end_one(event.request_id):
+                    del self._generations[event.request_id]
             if generation.is_closed:
                 continue  # its reader has gone
             if isinstance(event, TokenEvent):
@@ -354,6 +362,13 @@ class EngineClient:
         if batch_size:
             self.batch_sizes.observe(batch_size)
             self.recent_tokens.add(self.num_tokens - num_before, now)
+
+    def _count_end(self, end: Terminal) -> None:
+        self.num_ended += 1
+        if isinstance(end, Finished):
+            self.num_aborted += end.reason is FinishReason.CANCELLED
+            if end.queue_s is not None:
+                self.queue_times.observe(end.queue_s)
 
     def _fault(self, error: BaseException) -> None:
         assert self._built is not None

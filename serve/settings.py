@@ -286,10 +286,12 @@ def _parser() -> argparse.ArgumentParser:
     for setting in fields(Settings):
         info = setting.metadata
         default = info["default"] or "none"
+        is_switch = setting.type is bool
         parser.add_argument(
             "--" + setting.name.replace("_", "-"),
             metavar="VALUE",
-            **({"nargs": "?", "const": "on"} if setting.type is bool else {}),
+            nargs="?" if is_switch else None,
+            const="on" if is_switch else None,
             help=f"{info['meaning']}: {info['expects']} [{setting.name.upper()}, default {default}]".replace("%", "%%"),
         )
     return parser

@@ -1,6 +1,6 @@
 """Bodies of the routes that demand JSON: whatever is wrong with one is a 400 with an error object, never a 422."""
 
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 from pydantic import BaseModel
 
@@ -38,6 +38,6 @@ def bad_value(message: str) -> HttpError:
     return object_error(message, "BadRequestError")
 
 
-def is_ids(value: object) -> bool:
+def is_ids(value: object) -> TypeGuard[list[int]]:
     """Whether a JSON value is an array of integers."""
     return isinstance(value, list) and all(type(item) is int for item in value)
