@@ -383,7 +383,7 @@ class Engine:
             stops=None if rules is None else StopMatcher(rules, trim=not request.params.no_stop_trim),
             queue_s=self._clock() - job.added_at,
             is_scoring=job.wants_scores,
-            guide=None if request.constraint is None or not job.limit else Guide(request.constraint, request.params),
+            guide=Guide(request.constraint, request.params) if request.constraint is not None and job.limit else None,
         )
         self._num_guided += sequence.guide is not None
         self._running[sequence.slot] = sequence

@@ -27,7 +27,7 @@ def plan(running: Iterable[Sequence]) -> tuple[list[Sequence], list[Feed], int]:
     feeds: list[Feed] = []
     budget, max_steps = PREFILL_TOKENS, BURST_STEPS
     for sequence in running:
-        if sequence.awaits_mask:
+        if sequence.guide is not None and sequence.awaits_mask:
             continue
         tokens = sequence.next_tokens(budget)
         if not tokens:  # prefilling, and the budget is spent
@@ -36,7 +36,7 @@ def plan(running: Iterable[Sequence]) -> tuple[list[Sequence], list[Feed], int]:
         completes = sequence.num_computed + len(tokens) >= sequence.num_prefill
         if sequence.is_prefilling:
             budget -= len(tokens)
-            if sequence.num_computed + len(tokens) < sequence.prefill_end:
+            if not completes and sequence.num_computed + len(tokens) < sequence.prefill_end:
                 max_steps = 1
         sequences.append(sequence)
         start, samples = sequence.num_computed, completes and sequence.job.limit > 0
