@@ -1,162 +1,133 @@
 // Free generation: up to 50 samples of one prompt, or of nothing, side by side.
 
-import { ApiError, sendJson } from "./api.js";
-import { announce, byId, button, count, el, icon, perFrame, plural } from "./dom.js";
-import { Collected, extend, newReply, startStream, textOf } from "./generation.js";
+import { sendJson } from "./api.js";
+import { announce, button, byId, count, el, icon, perFrame, plural, toggle } from "./dom.js";
+import { Growing, extend, newReply, outcomeOf, startStream, textOf } from "./generation.js";
 import { legend } from "./probabilities.js";
-import { ReplyView, noticeFor } from "./reply.js";
+import { ReplyView, showNotice, stateOf } from "./reply.js";
 import { nextParams } from "./sampling.js";
-import { scoresOfAll } from "./scores.js";
+import { scoresOf } from "./scores.js";
 import { facts, look } from "./server.js";
-import { read, write } from "./store.js";
 
 const MOST = 50;
-let cards = []; // {reply, text, view, element}
-let run = null;
-let tinted = read("tinted", false);
+const notice = byId("grid-notice");
+let cards = [];
+let run = null; // AbortController of what is streaming
+let isTinted;
 
 export function startGrid() {
-  refreshButton();
+  byId("grid").before(legend("grid-legend"));
+  isTinted = toggle("toggle-tinted", tint);
+  tint();
+  setRun(null);
   byId("generate").addEventListener("click", () => (run ? run.abort() : generate()));
   document.addEventListener("keydown", (event) => event.key === "Escape" && !document.querySelector("dialog[open]") && run?.abort());
-  byId("grid").before(el("div", { id: "grid-legend", hidden: true }, legend()));
-  const toggle = byId("toggle-probabilities-grid");
-  toggle.setAttribute("aria-pressed", tinted);
-  toggle.addEventListener("click", () => {
-    tinted = !tinted;
-    write("tinted", tinted);
-    toggle.setAttribute("aria-pressed", tinted);
-    tint();
-  });
 }
 
-function refreshButton() {
+function setRun(controller) {
+  run = controller;
   byId("generate").replaceChildren(icon(run ? "stop" : "send"), run ? "Stop" : "Generate");
 }
 
-/** A chat model's documents are whole conversations: they go on after a turn's end, and show what frames the turns. */
-function documentParams(room) {
+/** A chat model's documents are whole conversations: they go on after the end of a turn, and show what frames turns. */
+function documentParams(room, given) {
   const whole = facts.chat ? { ignore_eos: true, skip_special_tokens: false, stop: ["<bos>"] } : {};
-  return { ...nextParams(room), ...whole };
+  return { ...nextParams(room, given), ...whole };
 }
 
-/** How many samples are asked for, within what the field allows. */
-function wanted() {
-  const input = byId("samples");
-  const n = Math.min(MOST, Math.max(1, Math.round(input.valueAsNumber) || 1));
-  input.value = n;
-  return n;
+/** A place in the grid. */
+class Card {
+  text = "";
+
+  constructor(reply) {
+    this.reply = reply;
+    this.view = new ReplyView((position, id) => branch(this, position, id));
+    this.element = el("li", { class: "sample", tabindex: -1 }, ...this.view.parts);
+    this.draw = perFrame(() => this.update());
+    this.update();
+  }
+
+  update() {
+    const { finish } = this.reply;
+    this.element.dataset.state = finish ? stateOf(this.reply) : "streaming";
+    this.view.update(this.text, this.reply, !finish);
+  }
 }
 
 async function generate() {
-  const n = wanted();
-  run = new AbortController();
+  const field = byId("samples");
+  const n = Math.min(MOST, Math.max(1, Math.round(field.valueAsNumber) || 1));
+  field.value = n;
+  setRun(new AbortController());
   const { signal } = run;
-  byId("grid-notice").replaceChildren();
-  byId("grid-stats").textContent = "";
-  refreshButton();
-  const sent = performance.now();
+  const onWait = (left, error) => showNotice(notice, error, left, button("close", "Cancel", () => run?.abort()));
+  notice.replaceChildren();
+  cards = [];
   let error = null;
   try {
-    const { tokens, max_model_len } = await sendJson("tokenize", { body: { prompt: byId("prompt").value }, signal });
+    const { tokens, max_model_len } = await sendJson("tokenize", { prompt: byId("prompt").value.toWellFormed() }, signal);
     const params = documentParams(max_model_len - tokens.length);
-    cards = Array.from({ length: n }, (_, i) => card(newReply(tokens, { ...params, sampling_seed: params.sampling_seed + i }, 0)));
+    cards = Array.from({ length: n }, (_, i) => new Card(newReply(tokens, { ...params, sampling_seed: params.sampling_seed + i }, 0)));
     byId("grid").replaceChildren(...cards.map(({ element }) => element));
-    byId("grid-legend").hidden = !tinted;
-    await fill(tokens, params, n, signal, sent);
+    await fill({ input_ids: tokens, sampling_params: { ...params, n } }, { signal, onWait });
   } catch (problem) {
-    if (problem.name !== "AbortError" && !(problem instanceof ApiError)) throw problem;
-    if (problem instanceof ApiError) error = problem;
-    for (const { reply } of cards) reply.finish ??= error ? (error.isLost ? "lost" : "failed") : "stopped";
+    const outcome = outcomeOf(problem);
+    error = outcome.error;
+    for (const { reply } of cards) reply.finish ??= outcome.finish;
   }
-  run = null;
-  refreshButton();
-  for (const { reply, view, text, element } of cards) {
-    view.update(text, reply);
-    element.dataset.state = reply.finish;
-  }
-  byId("grid-notice").replaceChildren(...(error ? [noticeFor(error, 0, [button("redo", "Try again", generate)])] : []));
-  if (error?.isLost || (error?.mayPass && error.retryAfter === null)) look();
+  setRun(null);
+  for (const card of cards) card.update();
+  if (error) showNotice(notice, error, undefined, button("redo", "Try again", generate));
+  if (error?.mayPass) look();
   announce(error ? `No samples: ${error.message}` : `${plural(n, "sample")} finished`);
   tint();
 }
 
-async function fill(tokens, params, n, signal, sent) {
-  const all = cards.map(() => new Collected());
-  const changed = new Set();
-  const draw = perFrame(() => {
-    for (const i of changed) cards[i].view.update(cards[i].text, cards[i].reply);
-    changed.clear();
-    const total = cards.reduce((sum, { reply }) => sum + reply.output_ids.length, 0);
-    byId("grid-stats").textContent = `${plural(total, "token")} · ${count((1000 * total) / (performance.now() - sent))} tokens/s over all samples`;
+async function fill(body, options) {
+  const all = cards.slice(); // branches may come between them
+  const growing = all.map(({ reply }) => new Growing(reply, ""));
+  const sent = performance.now();
+  const sum = perFrame(() => {
+    const total = all.reduce((tokens, { reply }) => tokens + reply.output_ids.length, 0);
+    byId("grid-stats").textContent = `${plural(total, "token")} · ${count((1000 * total) / (performance.now() - sent))} tokens/s in all`;
   });
-  const onWait = (left, error) =>
-    byId("grid-notice").replaceChildren(...(left ? [noticeFor(error, left, [button("close", "Cancel", () => run?.abort())])] : []));
-  const body = { input_ids: tokens, sampling_params: { ...params, n } };
-  for await (const chunk of await startStream(body, { signal, onWait })) {
-    const i = chunk.index ?? 0;
-    all[i].add(chunk);
-    const { reply } = cards[i];
-    reply.output_ids = all[i].ids;
-    reply.total_ms = performance.now() - sent;
-    reply.first_ms ||= reply.total_ms;
-    cards[i].text = all[i].text;
-    if (all[i].finish) {
-      reply.finish = all[i].finish.type === "abort" ? "failed" : all[i].finish.type;
-      cards[i].element.dataset.state = reply.finish;
-    }
-    changed.add(i);
-    draw();
+  for await (const chunk of await startStream(body, options)) {
+    const i = chunk.index ?? 0; // a single sample has none
+    growing[i].add(chunk);
+    all[i].text = growing[i].text;
+    all[i].draw();
+    sum();
   }
-}
-
-/** A place in the grid for `reply`. */
-function card(reply) {
-  const made = { reply, text: "" };
-  made.view = new ReplyView({ onChoose: (position, id) => branch(made, position, id) });
-  made.view.copy.classList.add("icon-first");
-  made.element = el("li", { class: "sample", "data-state": "streaming", tabindex: -1 }, ...made.view.parts);
-  made.view.update("", reply);
-  return made;
 }
 
 /** Another card beside `from`, which begins with its tokens before `position`, then `id`. */
 async function branch(from, position, id) {
-  const forced = [...from.reply.output_ids.slice(0, position), id];
-  const { prompt_ids } = from.reply;
-  const params = documentParams(facts.context - prompt_ids.length - forced.length);
-  params.max_new_tokens += forced.length;
-  const made = card(newReply(prompt_ids, params, 0, forced));
-  cards.splice(cards.indexOf(from) + 1, 0, made);
-  from.element.after(made.element);
-  made.element.focus();
-  made.text = await textOf(forced).catch(() => "");
-  const draw = perFrame(() => made.view.update(made.text, made.reply));
-  const onText = (text) => {
-    made.text = text;
-    draw();
-  };
-  const stop = new AbortController();
-  const { text, error } = await extend(made.reply, made.text, { signal: stop.signal, onText, onWait: () => {} });
+  const { prompt_ids, output_ids } = from.reply;
+  const forced = [...output_ids.slice(0, position), id];
+  const params = documentParams(facts.context - prompt_ids.length, { given: forced.length });
+  const card = new Card(newReply(prompt_ids, params, 0, forced));
+  cards.splice(cards.indexOf(from) + 1, 0, card);
+  from.element.after(card.element);
+  card.element.focus();
+  const onText = (text) => ((card.text = text), card.draw());
+  const onWait = (left, error) => showNotice(card.view.notice, error, left);
+  const { text, error } = await extend(card.reply, await textOf(forced).catch(() => ""), { signal: new AbortController().signal, onText, onWait });
   onText(text);
-  made.element.dataset.state = made.reply.finish;
-  if (error) made.view.showNotice(noticeFor(error, 0, []));
+  if (error) showNotice(card.view.notice, error);
   announce(error ? `No sample: ${error.message}` : `Sample finished: ${text}`);
-  requestAnimationFrame(tint);
+  card.update();
+  tint();
 }
 
 /** All samples are scored in one request. */
 async function tint() {
-  byId("grid-legend").hidden = !tinted || !cards.length;
+  byId("grid-legend").hidden = !isTinted() || !cards.length;
   const done = cards.filter(({ reply }) => reply.finish && reply.output_ids.length);
-  if (!tinted) {
-    for (const { view } of cards) view.showPlain();
-  } else if (done.length) {
-    try {
-      await scoresOfAll(done.map(({ reply }) => reply));
-      for (const { view } of done) await view.showProbabilities();
-    } catch (error) {
-      byId("grid-notice").replaceChildren(el("div", { class: "notice" }, `No probabilities: ${error.message}`));
-    }
+  if (!isTinted()) return done.forEach(({ view }) => view.showPlain());
+  try {
+    await scoresOf(done.map(({ reply }) => reply));
+    for (const { view } of done) await view.showProbabilities();
+  } catch (error) {
+    showNotice(notice, error);
   }
 }

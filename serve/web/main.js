@@ -2,26 +2,26 @@
 
 import { keepKey, onTrouble } from "./api.js";
 import { startChat } from "./chat.js";
-import { addIcons, byId, icon } from "./dom.js";
+import { byId, icon, iconButton } from "./dom.js";
 import { startGrid } from "./grid.js";
 import { redraw, startMeter } from "./meter.js";
-import { close as closeAlternatives, startProbabilities } from "./probabilities.js";
+import { close, startProbabilities } from "./probabilities.js";
 import { startRecipe } from "./recipe.js";
 import { startSampling } from "./sampling.js";
-import { facts, look, onReady } from "./server.js";
+import { describeModel, facts, look, onReady } from "./server.js";
 import { startSidebar, touched } from "./sidebar.js";
 import { read, write } from "./store.js";
-import { refreshCard, startStrip } from "./strip.js";
+import { startStrip } from "./strip.js";
 
 const THEMES = ["system", "light", "dark"];
-const ICON_OF = { system: "system", light: "sun", dark: "moon" };
 const TABS = ["chat", "generate"];
+const root = document.documentElement;
 
-addIcons();
+onTrouble({ askForKey, lost: look });
+for (const element of document.querySelectorAll("[data-icon]")) element.prepend(icon(element.dataset.icon));
 startTheme();
 startTabs();
 startDialogs();
-onTrouble({ askForKey, lost: () => look() });
 startSampling();
 startRecipe();
 startProbabilities();
@@ -31,7 +31,7 @@ startGrid();
 startSidebar();
 startStrip();
 onReady(() => {
-  refreshCard();
+  byId("model-card").textContent = describeModel();
   byId("tab-chat").hidden = !facts.chat;
   if (!facts.chat) select("generate");
 });
@@ -41,87 +41,75 @@ if (matchMedia("(hover: hover)").matches) byId("draft").focus(); // on a phone t
 function startTheme() {
   const element = byId("theme");
   const set = (theme) => {
-    document.documentElement.dataset.theme = theme;
-    element.replaceChildren(icon(ICON_OF[theme]));
-    element.setAttribute("aria-label", `Theme: ${theme}`);
+    root.dataset.theme = theme;
+    element.replaceChildren(icon(theme));
     element.title = `Theme: ${theme}`;
+    element.setAttribute("aria-label", element.title);
     redraw();
   };
-  const kept = read("theme", "system");
+  const kept = read("theme", "");
   set(THEMES.includes(kept) ? kept : "system");
   element.addEventListener("click", () => {
-    const next = THEMES[(THEMES.indexOf(document.documentElement.dataset.theme) + 1) % THEMES.length];
-    write("theme", next);
-    set(next);
+    set(THEMES[(THEMES.indexOf(root.dataset.theme) + 1) % THEMES.length]);
+    write("theme", root.dataset.theme);
   });
 }
 
 function startTabs() {
-  for (const name of TABS) {
-    byId(`tab-${name}`).addEventListener("click", () => select(name));
-  }
-  byId("tabs").addEventListener("keydown", (event) => {
-    if (!["ArrowLeft", "ArrowRight", "Home", "End"].includes(event.key) || !facts.chat) return;
-    const other = byId("tab-chat").getAttribute("aria-selected") === "true" ? "generate" : "chat";
-    select({ Home: "chat", End: "generate" }[event.key] ?? other);
+  for (const name of TABS) byId(`tab-${name}`).addEventListener("click", () => select(name));
+  byId("tabs").addEventListener("keydown", ({ key }) => {
+    if (!["ArrowLeft", "ArrowRight"].includes(key) || !facts.chat) return;
+    select(location.hash === "#chat" ? "generate" : "chat");
     byId("tabs").querySelector("[aria-selected='true']").focus();
-    event.preventDefault();
   });
   addEventListener("hashchange", () => select(location.hash.slice(1)));
   select(location.hash.slice(1));
 }
 
 function select(wanted) {
-  const name = TABS.includes(wanted) ? wanted : TABS[0];
-  closeAlternatives();
+  const name = TABS.includes(wanted) ? wanted : "chat";
+  close();
   for (const each of TABS) {
     byId(`tab-${each}`).setAttribute("aria-selected", each === name);
     byId(`tab-${each}`).tabIndex = each === name ? 0 : -1;
     byId(`panel-${each}`).hidden = each !== name;
   }
-  if (location.hash.slice(1) !== name) history.replaceState(null, "", `#${name}`);
+  history.replaceState(null, "", `#${name}`);
 }
 
+/** Each dialog but that for the key, which has buttons of its own, is closed by a button, or by a press beside it. */
 function startDialogs() {
-  for (const dialog of document.querySelectorAll("dialog")) {
-    dialog.querySelector(".close")?.addEventListener("click", () => dialog.close());
-    // A press beside the dialog closes it, as people expect of a sheet.
-    dialog.addEventListener("pointerdown", (event) => event.target === dialog && isBeside(dialog, event) && dialog.close());
+  for (const dialog of document.querySelectorAll("dialog:not(#key-dialog)")) {
+    dialog.prepend(iconButton("close", "Close", () => dialog.close(), { class: "close" }));
+    dialog.addEventListener("pointerdown", ({ target, clientX, clientY }) => {
+      const { left, right, top, bottom } = dialog.getBoundingClientRect();
+      if (target === dialog && (clientX < left || clientX > right || clientY < top || clientY > bottom)) dialog.close();
+    });
   }
-}
-
-function isBeside(dialog, { clientX, clientY }) {
-  const { left, right, top, bottom } = dialog.getBoundingClientRect();
-  return clientX < left || clientX > right || clientY < top || clientY > bottom;
 }
 
 /** Asks for the API key. Resolves to whether one was given. */
 function askForKey(wasWrong) {
   const dialog = byId("key-dialog");
   const input = byId("key");
-  input.value = "";
-  byId("key-error").textContent = wasWrong ? "That key was not accepted." : "";
+  const error = byId("key-error");
+  error.textContent = wasWrong ? "That key was not accepted." : "";
+  dialog.returnValue = "";
+  const use = () => {
+    // Other characters cannot stand in a header, so they cannot be in the key.
+    if (/^[ -~]+$/.test(input.value)) dialog.close("use");
+    else error.textContent = "A key has at least one character, and only those of ASCII.";
+  };
+  byId("key-use").onclick = use;
+  byId("key-cancel").onclick = () => dialog.close();
+  input.onkeydown = ({ key }) => key === "Enter" && use();
+  dialog.showModal();
   return new Promise((resolve) => {
-    let given = false;
-    const use = () => {
-      // Only what can stand in a header: anything else cannot be the key.
-      if (!/^[\x21-\x7e]+$/.test(input.value)) {
-        byId("key-error").textContent = "A key has no spaces, and only letters, digits and signs of ASCII.";
-        return;
-      }
-      keepKey(input.value);
-      given = true;
-      dialog.close();
-    };
-    const onKey = (event) => event.key === "Enter" && use();
-    input.addEventListener("keydown", onKey);
-    byId("key-use").onclick = use;
-    byId("key-cancel").onclick = () => dialog.close();
-    dialog.addEventListener("close", () => {
-      input.removeEventListener("keydown", onKey);
+    dialog.onclose = () => {
+      const given = dialog.returnValue === "use";
+      if (given) keepKey(input.value);
       input.value = "";
       resolve(given);
-    }, { once: true });
-    dialog.showModal();
+    };
   });
 }

@@ -1,80 +1,69 @@
-// The context meter: every position of the model's context as a cell, or as many positions a cell as fit four rows.
+// The context meter: every position of the model's context as a cell, or as many positions a cell as fit three rows.
 
-import { byId, count, perFrame } from "./dom.js";
+import { byId, count, el, perFrame } from "./dom.js";
 import { facts } from "./server.js";
 
 const CELL = 4; // CSS pixels, gap included
-const HEIGHT = 8;
+const ROW = 8;
 const ROWS = 3;
-let state = { dropped: 0, prompt: 0, draft: 0, reply: 0 };
+let state = { dropped: 0, prompt: 0, reply: 0, free: 0 };
 
-/** dropped: tokens of the conversation that the model does not see; draft: how many of `prompt` are being typed. */
+/** dropped: tokens of the conversation that the model does not see. draft: how many of `prompt` are being typed. */
 export function showMeter(next) {
-  state = { draft: 0, ...next };
+  state = { ...next, free: Math.max(0, facts.context - next.prompt - next.reply) };
+  say(state);
   redraw();
 }
 
-export const redraw = perFrame(draw);
+export const redraw = perFrame(() => {
+  const { dropped, prompt, reply, free, draft = 0 } = state;
+  // What is dropped comes first, in cells of its own, and never takes more room than the context itself.
+  const ends = [Math.min(dropped, facts.context), prompt - draft, draft, reply, free].reduce((sums, n) => [...sums, n + (sums.at(-1) ?? 0)], []);
+  draw(ends);
+});
+
+/** ends: where the cells that are dropped, of the prompt, of the draft, of the reply, and free end. */
+function draw(ends) {
+  const canvas = byId("meter-cells");
+  const width = canvas.parentElement.clientWidth;
+  if (!width || !ends.at(-1)) return;
+  const most = ROWS * Math.floor(width / CELL);
+  const share = Math.ceil(ends.at(-1) / most); // positions a cell
+  const cells = Math.ceil(ends.at(-1) / share);
+  const rows = Math.ceil((cells * CELL) / width);
+  const columns = Math.ceil(cells / rows);
+  const pitch = width / columns;
+  const scale = devicePixelRatio;
+  canvas.width = width * scale;
+  canvas.height = rows * ROW * scale;
+  canvas.style.setProperty("--height", `${rows * ROW}px`);
+  const context = canvas.getContext("2d");
+  const style = getComputedStyle(canvas);
+  context.scale(scale, scale);
+  // Kinds differ in shape as well as in colour: hollow, full, low, parted, a line. Numbers are [top, height] of bars.
+  const kinds = [
+    ["--accent", [0, 1], [5, 1]],
+    ["--soft", [0, 6]],
+    ["--soft", [3, 3]],
+    ["--accent", [0, 3], [4, 2]],
+    ["--line", [4, 2]],
+  ];
+  for (let i = 0; i < cells; i++) {
+    const [color, ...bars] = kinds[ends.findIndex((end) => i * share < end)];
+    context.fillStyle = style.getPropertyValue(color);
+    for (const [top, height] of bars) context.fillRect((i % columns) * pitch, Math.floor(i / columns) * ROW + top, pitch - 1, height);
+  }
+}
+
+function say({ dropped, prompt, reply, free }) {
+  const text = byId("meter-text");
+  Object.assign(text.dataset, { dropped, prompt, reply, free });
+  const words = { dropped: `${count(dropped)} dropped`, prompt: `${count(prompt)} prompt`, reply: `${count(reply)} reply`, free: `${count(free)} free of ${count(facts.context)}` };
+  text.replaceChildren(...Object.keys(words).filter((kind) => kind !== "dropped" || dropped).map((kind) => el("span", { class: `swatch ${kind}` }, words[kind])));
+  byId("meter-cells").setAttribute("aria-label", `Context in tokens: ${Object.values(words).join(", ")}`);
+}
 
 export function startMeter() {
   new ResizeObserver(redraw).observe(byId("meter"));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-}
-
-function draw() {
-  const canvas = byId("meter-cells");
-  const width = canvas.parentElement.clientWidth;
-  const size = facts.context;
-  if (!width || !size) return;
-  const { dropped, prompt, draft, reply } = state;
-  const free = Math.max(0, size - prompt - reply);
-  say({ dropped, prompt, reply, free, size });
-
-  const perRow = Math.max(1, Math.floor(width / CELL));
-  const share = Math.ceil(size / (ROWS * perRow)); // positions a cell
-  const cells = Math.ceil(size / share);
-  const rows = Math.ceil(cells / perRow);
-  const columns = Math.ceil(cells / rows);
-  const scale = devicePixelRatio || 1;
-  const pitch = width / columns;
-  canvas.width = Math.round(width * scale);
-  canvas.height = Math.round(rows * HEIGHT * scale);
-  canvas.style.setProperty("--height", `${rows * HEIGHT}px`);
-  const context = canvas.getContext("2d");
-  context.scale(scale, scale);
-  const style = getComputedStyle(canvas);
-  const color = (name) => style.getPropertyValue(name).trim();
-  // Kinds differ in shape as well as in colour: full, outlined below, half, a dot.
-  const kinds = {
-    prompt: { color: color("--meter-prompt"), top: 0, height: 6 },
-    draft: { color: color("--meter-draft"), top: 2, height: 4 },
-    reply: { color: color("--meter-reply"), top: 0, height: 6 },
-    free: { color: color("--meter-free"), top: 4, height: 2 },
-  };
-  for (let i = 0; i < cells; i++) {
-    const at = i * share;
-    const kind = kinds[at < prompt - draft ? "prompt" : at < prompt ? "draft" : at < prompt + reply ? "reply" : "free"];
-    context.fillStyle = kind.color;
-    const x = (i % columns) * pitch;
-    const y = Math.floor(i / columns) * HEIGHT;
-    context.fillRect(x, y + kind.top, Math.max(1, pitch - 1), kind.height);
-    if (kind === kinds.reply) context.clearRect(x, y + 3, Math.max(1, pitch - 1), 1);
-  }
-}
-
-function say(numbers) {
-  const text = byId("meter-text");
-  const { dropped, prompt, reply, free, size } = numbers;
-  for (const [name, value] of Object.entries(numbers)) text.dataset[name] = value;
-  const parts = { prompt: `${count(prompt)} prompt`, reply: `${count(reply)} reply`, free: `${count(free)} free of ${count(size)} tokens` };
-  const words = Object.entries(parts).map(([kind, words]) => swatch(kind, words));
-  text.replaceChildren(...(dropped ? [swatch("dropped", `${count(dropped)} dropped`)] : []), ...words);
-  byId("meter-cells").setAttribute("aria-label", `Context: ${Object.values(parts).join(", ")}; ${count(dropped)} dropped`);
-}
-
-function swatch(kind, words) {
-  const span = document.createElement("span");
-  span.className = `swatch ${kind}`;
-  span.textContent = words;
-  return span;
 }

@@ -1,168 +1,161 @@
 // The probability view: a reply as tinted tokens, and the box of alternatives to one of them.
 
-import { byId, button, count, el } from "./dom.js";
+import { byId, count, el, iconButton } from "./dom.js";
 import { visible, wholePieces } from "./pieces.js";
-import { LEVELS, bits, levelOf, percent } from "./scores.js";
-import { facts } from "./server.js";
+import { LEVELS, describeEntropy, levelOf, percent, restOf } from "./scores.js";
 
 const LEAVE_MS = 250; // the way from a token to its box may cross other things
 const GAP = 6;
 const box = byId("alternatives");
-let shown = null; // {token, pinned}
+const narrow = matchMedia("(max-width: 40rem)"); // the style sheet docks the box at the bottom then
+let token = null; // the element whose box is open
+let isPinned = false; // stays when the pointer leaves
 let leaving = 0;
 
-/** Fills `container` with one element a token. onChoose(position, id) when another token is picked there. */
+/** Fills `container` with one element a token of `text`. onChoose(position, id): another token is picked there. */
 export function showTokens(container, text, reply, scores, onChoose) {
   const whole = wholePieces(text, scores.map((score) => score.text));
   const tokens = scores.map((score, i) => {
-    const ends = reply.finish === "stop" && i === scores.length - 1;
-    const chosen = i === reply.forced - 1;
-    const token = el("span", {
-      class: ends ? "token end" : "token", role: "button", tabindex: i ? -1 : 0, "data-i": i,
-      "data-level": levelOf(score.p), "data-forced": chosen, "aria-haspopup": "dialog",
-      "aria-label": `${ends ? "end of the reply" : visible(score.text)}, ${percent(score.p)}`,
-    }, ends ? "end" : whole[i] || "▯");
-    token.about = { score, i, ends, total: scores.length, chosen, onChoose };
-    return token;
+    const isEnd = reply.finish === "stop" && i === scores.length - 1;
+    const isChosen = i === reply.forced - 1;
+    const name = isEnd ? "end" : visible(score.text);
+    const element = el("span", {
+      class: isEnd ? "token end" : "token", role: "button", tabindex: i ? -1 : 0, "data-level": levelOf(score.p), "data-forced": isChosen,
+      "aria-label": `${name}, ${percent(score.p)}`,
+    }, isEnd ? "" : whole[i]);
+    element.about = { score, i, name, isEnd, isChosen, total: scores.length, onChoose };
+    return element;
   });
-  const group = el("span", { class: "tokens", role: "group", "aria-label": "Reply, token by token. Arrow keys move, Enter shows alternatives." }, ...tokens);
-  group.addEventListener("pointerover", (event) => event.pointerType === "mouse" && event.target.about && open(event.target, false));
-  group.addEventListener("pointerout", (event) => event.pointerType === "mouse" && leave());
-  group.addEventListener("focusin", (event) => {
-    for (const token of group.querySelectorAll("[tabindex='0']")) token.tabIndex = -1;
-    event.target.tabIndex = 0;
-    if (event.target.matches(":focus-visible")) open(event.target, false);
-  });
-  group.addEventListener("focusout", (event) => !box.contains(event.relatedTarget) && !shown?.pinned && close());
-  group.addEventListener("click", (event) => event.target.about && open(event.target, true));
-  group.addEventListener("keydown", onTokenKey);
-  container.replaceChildren(group);
+  const pointed = (event) => event.target.about && event.pointerType === "mouse" && open(event.target, false);
+  container.replaceChildren(el("span", {
+    role: "group", "aria-label": "Tokens: arrow keys move, Enter shows alternatives",
+    onpointerover: pointed, onpointerout: leave, onfocusin: onFocus, onfocusout: onBlur, onkeydown: onTokenKey,
+    onclick: ({ target }) => target.about && open(target, true),
+  }, ...tokens));
+}
+
+function onFocus({ target, currentTarget }) {
+  currentTarget.querySelector("[tabindex='0']").tabIndex = -1;
+  target.tabIndex = 0;
+  if (target.matches(":focus-visible")) open(target, false);
+}
+
+function onBlur({ relatedTarget }) {
+  if (!isPinned && !box.contains(relatedTarget)) close();
 }
 
 function onTokenKey(event) {
-  const token = event.target;
-  if (!token.about) return;
-  const all = token.parentElement.children;
-  const to = { ArrowLeft: token.about.i - 1, ArrowRight: token.about.i + 1, Home: 0, End: all.length - 1 }[event.key];
+  const { target, key } = event;
+  const all = target.parentElement.children;
+  const to = { ArrowLeft: target.about.i - 1, ArrowRight: target.about.i + 1, Home: 0, End: all.length - 1 }[key];
   if (to !== undefined) all[to]?.focus();
-  else if (event.key === "Enter" || event.key === " " || event.key === "ArrowDown") {
-    open(token, true);
+  else if (["Enter", " ", "ArrowDown"].includes(key)) {
+    open(target, true);
     box.querySelector(".alternative").focus();
   } else return;
   event.preventDefault();
 }
 
-function open(token, pinned) {
+function open(target, pins) {
   clearTimeout(leaving);
-  if (shown?.token === token) {
-    shown.pinned ||= pinned;
-    return;
+  if (token !== target) {
+    if (isPinned && !pins) return;
+    close();
+    token = target;
+    token.setAttribute("aria-expanded", true);
+    fill(token.about);
+    box.hidden = false;
+    place();
   }
-  if (shown?.pinned && !pinned) return;
-  close();
-  shown = { token, pinned };
-  token.setAttribute("aria-expanded", "true");
-  fill(token.about);
-  box.hidden = false;
-  place(token);
+  isPinned ||= pins;
 }
 
 export function close() {
-  if (!shown) return;
   clearTimeout(leaving);
-  shown.token.removeAttribute("aria-expanded");
-  shown = null;
+  token?.removeAttribute("aria-expanded");
+  token = null;
+  isPinned = false;
   box.hidden = true;
-}
-
-function leave() {
-  if (shown && !shown.pinned) {
-    clearTimeout(leaving);
-    leaving = setTimeout(() => shown && !shown.pinned && !box.contains(document.activeElement) && close(), LEAVE_MS);
-  }
-}
-
-function fill({ score, i, ends, total, chosen, onChoose }) {
-  const listed = score.top.some(({ id }) => id === score.id);
-  const rest = Math.max(0, 1 - score.top.reduce((sum, { p }) => sum + p, 0));
-  const choose = (id) => {
-    close();
-    onChoose(i, id);
-  };
-  box.replaceChildren(
-    el("div", { class: "row between" },
-      el("h2", { id: "alternatives-title" }, `Token ${count(i + 1)} of ${count(total)}: `, el("bdi", { class: "mono" }, ends ? "end" : visible(score.text))),
-      button("close", "Close", () => back(), { shown: "" })),
-    el("p", { class: "facts" },
-      el("span", {}, percent(score.p)),
-      el("span", { class: "rank" }, score.rank ? `rank ${score.rank}` : `rank above ${score.top.length}`),
-      el("span", { class: "entropy", title: "How undecided the model was here" }, `entropy ${bits(score.entropy)}`)),
-    el("ol", {}, ...score.top.map((other) => alternative(other, other.id === score.id, ends, () => choose(other.id))),
-      listed ? null : alternative(score, true, ends, () => {}),
-      rest > 0.00005 ? el("li", { class: "others" }, el("span", {}, listed ? "all others" : "all others, this one too"), el("span", {}, percent(rest))) : null),
-    el("p", { class: "small" }, chosen ? "You chose this token. " : "", "Pick another token to branch the reply from here. These are the model's own probabilities, before temperature and cuts."),
-  );
-}
-
-function alternative({ id, text, p }, chosen, ends, onclick) {
-  const bar = el("span", { class: "bar" });
-  bar.style.setProperty("--share", p);
-  const what = chosen && ends ? "end" : visible(text);
-  return el("li", {}, el("button", {
-    type: "button", class: "alternative", "aria-current": chosen ? "true" : null, "aria-disabled": chosen ? "true" : null,
-    "aria-label": `${what}, ${percent(p)}${chosen ? ", in the reply" : ""}`, title: `token ${id}`, onclick: chosen ? () => {} : onclick,
-  }, el("bdi", { class: "mono" }, what), el("span", { class: "figure" }, percent(p)), bar));
 }
 
 /** Closes the box and returns to its token. */
 function back() {
-  const token = shown?.token;
+  const target = token;
+  target.focus({ preventScroll: true });
   close();
-  token?.focus({ preventScroll: true });
-  close(); // the focus has opened it again
 }
 
-/** Beside the token where there is room; on a narrow screen the style sheet docks it at the bottom. */
-function place(token) {
+function leave() {
+  clearTimeout(leaving);
+  if (!isPinned && !box.contains(document.activeElement)) leaving = setTimeout(close, LEAVE_MS);
+}
+
+function fill({ score, i, name, isEnd, isChosen, total, onChoose }) {
+  const { id, top, p, rank, entropy } = score;
+  const rest = restOf(top);
+  const choose = (other) => {
+    close();
+    onChoose(i, other);
+  };
+  const row = (other) => alternative(other, other.id === id && name, () => choose(other.id));
+  box.replaceChildren(
+    el("div", { class: "row between" },
+      el("h2", { id: "alternatives-title" }, `Token ${count(i + 1)} of ${count(total)}: `, el("bdi", { class: "mono" }, name)),
+      iconButton("close", "Close", back)),
+    el("p", { class: "row facts" },
+      el("strong", {}, percent(p)),
+      el("span", { class: "rank" }, rank ? `rank ${rank}` : `rank beyond ${top.length}`),
+      el("span", { class: "entropy", title: "How undecided the model was here" }, describeEntropy(entropy))),
+    el("ol", {}, ...[...top, ...(rank ? [] : [score])].map((other) => el("li", {}, row(other))),
+      rest > 0.00005 ? el("li", { class: "others" }, el("span", {}, rank ? "all others" : "all others, with this one"), el("span", {}, percent(rest))) : null),
+    el("p", { class: "small" }, `${isChosen ? "You chose this token. " : ""}Pick another token to branch the reply from here. These are the model's own probabilities, before temperature and cuts.`),
+  );
+}
+
+/** inReply: the name of the token in the reply if it is this one. */
+function alternative({ id, text, p }, inReply, onclick) {
+  const bar = el("span", { class: "bar" });
+  bar.style.setProperty("--share", p);
+  const name = inReply || visible(text);
+  const state = inReply ? { "aria-current": true, "aria-disabled": true } : { onclick };
+  return el("button", { type: "button", class: "alternative", title: `token ${id}`, "aria-label": `${name}, ${percent(p)}${inReply ? ", in the reply" : ""}`, ...state },
+    el("bdi", { class: "mono" }, name), el("span", { class: "figure" }, percent(p)), bar);
+}
+
+/** Beside the token, below it where there is room. */
+function place() {
   const at = token.getClientRects()[0];
   const { offsetWidth: width, offsetHeight: height } = box;
-  const below = at.bottom + GAP + height <= innerHeight || at.top < height + GAP;
-  const top = below ? Math.min(at.bottom + GAP, innerHeight - height - GAP) : at.top - height - GAP;
+  const isBelow = at.bottom + GAP + height <= innerHeight || at.top < height + GAP;
+  const top = isBelow ? Math.min(at.bottom + GAP, innerHeight - height - GAP) : at.top - height - GAP;
   box.style.setProperty("--x", `${Math.max(GAP, Math.min(at.left, document.documentElement.clientWidth - width - GAP))}px`);
   box.style.setProperty("--y", `${Math.max(GAP, top)}px`);
 }
 
-/** The legend of tints, for both tabs. */
-export function legend() {
-  return el("div", { class: "legend", role: "note" },
-    el("span", {}, "Probability of each token:"),
-    ...LEVELS.map((label, level) => el("span", { class: "token", "data-level": level }, label)),
-    el("span", { class: "small" }, "Point at a token, tap it, or go there with Tab and the arrow keys."));
-}
+/** What the tints mean. */
+export const legend = (id) =>
+  el("p", { id, class: "legend row small" }, "How likely the model found each token:",
+    ...LEVELS.map((label, level) => el("span", { class: "token", "data-level": level }, label)), "Point at one, tap it, or use the arrow keys.");
 
 export function startProbabilities() {
   box.addEventListener("pointerenter", () => clearTimeout(leaving));
-  box.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && leave());
+  box.addEventListener("pointerleave", leave);
   box.addEventListener("keydown", (event) => {
-    const all = [...box.querySelectorAll("button.alternative")];
+    const all = [...box.querySelectorAll(".alternative")];
     const at = all.indexOf(document.activeElement);
     const to = { ArrowDown: at + 1, ArrowUp: Math.max(0, at - 1), Home: 0, End: all.length - 1 }[event.key];
     if (to === undefined) return;
     event.preventDefault();
     all[to]?.focus();
   });
-  box.addEventListener("focusout", (event) => {
-    if (!box.contains(event.relatedTarget) && event.relatedTarget && event.relatedTarget !== shown?.token) close();
-  });
+  box.addEventListener("focusout", ({ relatedTarget }) => relatedTarget && relatedTarget !== token && !box.contains(relatedTarget) && close());
   document.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || !shown) return;
-    event.stopPropagation();
-    if (box.contains(document.activeElement) || document.activeElement === shown.token) back();
+    if (event.key !== "Escape" || !token) return;
+    event.stopPropagation(); // else it would stop the reply as well
+    if (box.contains(document.activeElement) || document.activeElement === token) back();
     else close();
   }, true);
-  document.addEventListener("pointerdown", (event) => {
-    if (shown && !box.contains(event.target) && !event.target.about) close();
-  });
+  document.addEventListener("pointerdown", ({ target }) => token && !target.about && !box.contains(target) && close());
   addEventListener("resize", close);
-  addEventListener("scroll", () => shown && !matchMedia("(max-width: 40rem)").matches && close(), { passive: true });
+  addEventListener("scroll", () => !narrow.matches && close(), { passive: true });
 }

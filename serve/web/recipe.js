@@ -1,61 +1,48 @@
 // A reply's exact request as something to paste into a terminal. It holds numbers alone: token ids, settings, the seed.
 
-import { urlOf } from "./api.js";
-import { byId, copyText } from "./dom.js";
+import { hasKey, urlOf } from "./api.js";
+import { byId, copyText, plural } from "./dom.js";
 import { requestOf } from "./generation.js";
 
-let code = { curl: "", python: "" };
+const LANGUAGES = { curl, python };
+let body = null;
 
 export function startRecipe() {
-  byId("recipe-curl").addEventListener("click", () => choose("curl"));
-  byId("recipe-python").addEventListener("click", () => choose("python"));
+  for (const name of Object.keys(LANGUAGES)) byId(`recipe-${name}`).addEventListener("click", () => choose(name));
   byId("recipe-copy").addEventListener("click", (event) => copyText(byId("recipe").textContent, event.currentTarget));
 }
 
 export function showRecipe(reply) {
-  const body = requestOf(reply);
-  const needsKey = sessionStorage.getItem("microgpt.key") !== null;
-  code = { curl: curl(body, needsKey), python: python(body, needsKey) };
-  const { input_ids, sampling_params } = body;
+  body = requestOf(reply);
+  const given = reply.forced ? `, of which the last ${reply.forced} begin the reply` : "";
+  const key = hasKey() ? " Put your key into MICROGPT_KEY first." : "";
   byId("recipe-what").textContent =
-    `${input_ids.length} tokens of prompt${reply.forced ? `, ${reply.forced} of them of this reply, up to the one that was chosen by hand` : ""}; ` +
-    `seed ${sampling_params.sampling_seed}. Sent again to the same model, it makes the same reply.` +
-    (needsKey ? " Put your key into MICROGPT_KEY first." : "");
+    `${plural(body.input_ids.length, "token")} of prompt${given}; seed ${body.sampling_params.sampling_seed}. The same model makes the same reply of it.${key}`;
   choose("curl");
   byId("recipe-dialog").showModal();
 }
 
 function choose(language) {
-  byId("recipe").textContent = code[language];
-  byId("recipe-curl").setAttribute("aria-pressed", language === "curl");
-  byId("recipe-python").setAttribute("aria-pressed", language === "python");
+  byId("recipe").textContent = LANGUAGES[language]();
+  for (const name of Object.keys(LANGUAGES)) byId(`recipe-${name}`).setAttribute("aria-pressed", name === language);
 }
 
-function curl(body, needsKey) {
-  const key = needsKey ? ` \\\n  -H "authorization: Bearer $MICROGPT_KEY"` : "";
+function curl() {
+  // One word of a POSIX shell, whatever is in it.
+  const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+  const key = hasKey() ? ` \\\n  -H "authorization: Bearer $MICROGPT_KEY"` : "";
   return `curl -s ${quoted(urlOf("generate"))} \\\n  -H 'content-type: application/json'${key} \\\n  -d ${quoted(JSON.stringify(body))}`;
 }
 
-/** One word of a POSIX shell, whatever is in it. */
-const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
-
-function python(body, needsKey) {
-  const literal = (value) => JSON.stringify(value); // numbers and plain strings: the same in both languages
-  const headers = needsKey
-    ? `{"content-type": "application/json", "authorization": "Bearer " + os.environ["MICROGPT_KEY"]}`
-    : `{"content-type": "application/json"}`;
-  return `import json${needsKey ? "\nimport os" : ""}
+function python() {
+  const key = hasKey() ? `, "authorization": "Bearer " + os.environ["MICROGPT_KEY"]` : "";
+  const text = JSON.stringify(body).replaceAll("true", "True").replaceAll("false", "False");
+  return `import json${key && "\nimport os"}
 import urllib.request
 
-body = {
-    "input_ids": ${literal(body.input_ids).replaceAll(",", ", ")},
-    "sampling_params": ${literal(body.sampling_params).replaceAll(",", ", ").replaceAll(":", ": ")},
-}
-request = urllib.request.Request(
-    ${literal(urlOf("generate"))},
-    json.dumps(body).encode(),
-    ${headers},
-)
+body = ${text.replaceAll(",", ", ").replaceAll(":", ": ")}
+headers = {"content-type": "application/json"${key}}
+request = urllib.request.Request(${JSON.stringify(urlOf("generate"))}, json.dumps(body).encode(), headers)
 print(json.load(urllib.request.urlopen(request))["text"])
 `;
 }

@@ -1,110 +1,110 @@
 // How one reply looks, in the chat and in the grid: its text or its tokens, what it took, what can be done with it.
 
-import { button, copyText, count, el, fine, plural } from "./dom.js";
-import { replay, statsOf } from "./generation.js";
-import { showRecipe } from "./recipe.js";
+import { button, copyText, count, el, plural } from "./dom.js";
+import { replay } from "./generation.js";
 import { close, showTokens } from "./probabilities.js";
+import { showRecipe } from "./recipe.js";
 import { scoresOf } from "./scores.js";
 import { facts, fingerprint } from "./server.js";
 
 /** Whether this server's model made it: else its token ids mean nothing here. */
-export const isOurs = (reply) => Boolean(reply) && reply.model === fingerprint();
+const isOurs = (reply) => reply?.model === fingerprint();
 
 /** Whether the model can go on with it. */
 export const canContinue = (reply) =>
-  isOurs(reply) && ["length", "stopped", "lost", "failed"].includes(reply.finish) && reply.output_ids.length > 0 &&
-  reply.prompt_ids.length + reply.output_ids.length < facts.context;
+  isOurs(reply) && reply.finish !== "stop" && reply.output_ids.length > 0 && reply.prompt_ids.length + reply.output_ids.length < facts.context;
 
-/** A refusal, or a wait that counts down; `left` in seconds where there is one. */
-export function noticeFor(error, left, actions) {
-  const why = error.status === 429 ? "Too many requests." : error.status === 503 ? "The server is busy." : error.message;
-  const text = left ? `${why} Sending again in ${left} s` : error.mayPass ? `${why} ${error.message}` : why;
-  // A countdown that is read out each second would drown all else.
-  return el("div", { class: "notice", role: left ? null : "alert" }, el("span", {}, text), ...actions);
-}
+/** How a turn or sample is doing, for its data-state. */
+export const stateOf = (reply) => ({ stop: "done", length: "done", stopped: "stopped", lost: "lost" })[reply?.finish] ?? "failed";
 
 export class ReplyView {
-  /** actions: further buttons; onChoose(position, id): another token was picked. */
-  constructor({ actions = [], onChoose }) {
+  /** actions: further buttons. onChoose(position, id): another token was picked. */
+  constructor(onChoose, ...actions) {
     this.onChoose = onChoose;
     this.plain = document.createTextNode("");
     this.text = el("div", { class: "reply-text", dir: "auto" }, this.plain);
-    this.notice = el("div", {});
+    this.notice = el("div");
     this.stats = el("p", { class: "stats small" });
     this.result = el("p", { class: "replay", role: "status" });
     this.copy = button("copy", "Copy", () => copyText(this.plain.data, this.copy));
-    this.replay = button("replay", "Replay", () => this.runReplay(), { class: "quiet starts" });
-    this.request = button("code", "Request", () => showRecipe(this.reply));
-    this.actions = el("div", { class: "actions" }, this.copy, ...actions, this.replay, this.request);
+    this.again = [
+      button("replay", "Replay", () => this.replay()),
+      button("code", "Request", () => showRecipe(this.reply)),
+    ];
+    this.actions = el("div", { class: "actions" }, this.copy, ...actions, ...this.again);
     this.parts = [this.text, this.notice, this.stats, this.actions, this.result];
   }
 
   /** Shows what there is of the reply; called once a frame while it grows. */
-  update(text, reply) {
+  update(text, reply, isRunning) {
+    if (this.reply !== reply || this.plain.data !== text || isRunning) this.showPlain();
     this.reply = reply;
-    if (this.tokens) this.showPlain();
-    if (this.plain.data !== text) this.plain.data = text;
-    const running = !reply || reply.finish === null;
-    this.actions.hidden = running;
-    this.stats.textContent = reply?.output_ids.length ? statsText(reply, running) : "";
-    this.copy.hidden = text === "";
-    this.replay.hidden = !isOurs(reply) || reply.finish === "failed" || reply.output_ids.length <= reply.forced;
-    this.request.hidden = this.replay.hidden;
+    this.plain.data = text;
+    this.actions.hidden = isRunning;
+    this.stats.textContent = reply?.output_ids.length ? statsOf(reply, isRunning) : "";
+    this.copy.hidden = !text;
+    for (const each of this.again) each.hidden = !isOurs(reply) || reply.output_ids.length <= reply.forced;
   }
 
-  /** Tints the tokens as soon as the server has scored them. */
+  /** Tints the tokens as soon as the server has scored them. Raises ApiError. */
   async showProbabilities() {
     const { reply } = this;
-    if (!isOurs(reply) || reply.finish === null || !reply.output_ids.length) return;
-    const scores = await scoresOf(reply);
-    if (this.reply !== reply || this.tokens || reply.finish === null) return;
-    this.tokens = true;
+    if (this.isTinted || !isOurs(reply) || !reply.finish || !reply.output_ids.length) return;
+    const [scores] = await scoresOf([reply]);
+    if (this.isTinted || this.reply !== reply || !reply.finish) return;
+    this.isTinted = true;
     showTokens(this.text, this.plain.data, reply, scores, this.onChoose);
   }
 
   showPlain() {
-    if (!this.tokens) return;
+    if (!this.isTinted) return;
     close();
-    this.tokens = false;
+    this.isTinted = false;
     this.text.replaceChildren(this.plain);
   }
 
-  showNotice(...notice) {
-    this.notice.replaceChildren(...notice);
-  }
-
-  async runReplay() {
-    this.result.textContent = "Asking again…";
-    delete this.result.dataset.result;
+  async replay() {
+    const { result } = this;
+    delete result.dataset.result;
+    result.textContent = "Asking again…";
     try {
       const found = await replay(this.reply, this.plain.data);
-      this.result.dataset.result = found.identical ? "identical" : "different";
-      this.result.textContent = found.identical
-        ? `Identical: all ${plural(found.count, "token")} and the text are the same again.`
-        : differenceText(found);
+      result.dataset.result = found.isSame ? "identical" : "different";
+      result.textContent = verdict(found);
     } catch (error) {
-      this.result.textContent = `Replay failed: ${error.message}`;
+      result.textContent = `Could not ask again: ${error.message}`;
     }
   }
 }
 
-function differenceText({ at, sameModel }) {
-  const where = at === null ? "Differs: the tokens are the same, the text is not." : `Differs from token ${count(at + 1)} on.`;
-  return sameModel ? `${where} This server's arithmetic depends on what else it computes at the time.` : `${where} The model's weights have changed since.`;
+function verdict({ isSame, at, count: tokens, isSameModel }) {
+  if (isSame) return `Identical: all ${plural(tokens, "token")} and the text came out the same again.`;
+  if (at === null) return "Different: the tokens are the same, the text is not.";
+  return `Different from token ${count(at + 1)} on${isSameModel ? "" : ": the model's weights have changed since"}.`;
 }
 
-function statsText(reply, running) {
-  const { tokens, first_ms, speed } = statsOf(reply);
-  const parts = [plural(tokens, "token")];
-  if (first_ms) parts.push(`first after ${fine(first_ms)} ms`);
-  if (speed) parts.push(`${count(speed)} tokens/s`);
-  if (!running) {
-    parts.push(`temperature ${reply.params.temperature}`, `seed ${reply.params.sampling_seed}`);
-    if (reply.dropped) parts.push(`${plural(reply.dropped, "token")} of the conversation dropped`);
-    if (reply.finish === "length") parts.push(reply.prompt_ids.length + tokens >= facts.context ? "context full" : "cut at max tokens");
-    if (reply.finish === "stopped") parts.push("stopped");
-    if (reply.finish === "lost") parts.push("connection lost");
-    if (!isOurs(reply)) parts.push("by another model");
-  }
+function statsOf(reply, isRunning) {
+  const { output_ids, forced, first_ms, total_ms, params, dropped, finish, prompt_ids } = reply;
+  const parts = [plural(output_ids.length, "token")];
+  if (first_ms) parts.push(`first after ${count(first_ms)} ms`);
+  if (total_ms) parts.push(`${count((1000 * (output_ids.length - forced)) / total_ms)} tokens/s`);
+  if (isRunning) return parts.join(" · ");
+  parts.push(`temperature ${params.temperature}`, `seed ${params.sampling_seed}`);
+  if (dropped) parts.push(`${plural(dropped, "token")} of the conversation dropped`);
+  if (finish === "length") parts.push(prompt_ids.length + output_ids.length < facts.context ? "cut at max tokens" : "context full");
+  if (finish === "stopped") parts.push("stopped");
+  if (finish === "lost") parts.push("connection lost");
+  if (!isOurs(reply)) parts.push("by another model");
   return parts.join(" · ");
+}
+
+/** Shows in `place` why there is no answer: with `left`, the seconds until it is asked for again. Nothing for 0 seconds. */
+export function showNotice(place, error, left, ...actions) {
+  if (left === 0) return place.replaceChildren();
+  if (left === undefined || !place.querySelector(".left")) {
+    const why = { 429: "Too many requests.", 503: "The server is busy." }[error.status] ?? error.message;
+    // The countdown is shown, but not read out each second.
+    place.replaceChildren(el("div", { class: "notice", role: "alert" }, why, el("span", { class: "left", "aria-live": "off" }), ...actions));
+  }
+  if (left) place.querySelector(".left").textContent = `Sending again in ${left} s`;
 }

@@ -1,110 +1,101 @@
 // The list of conversations: open, rename, delete and bring back, export, import.
 
 import { current, leave, openConversation } from "./chat.js";
-import { cut, fromFile, newConversation, toFile } from "./conversation.js";
-import { byId, button, el, plural } from "./dom.js";
-import { forget, loadAll, onFull, onOtherTab, save } from "./store.js";
+import { MAX_TITLE, cut, fromFile, newConversation, toFile } from "./conversation.js";
+import { byId, el, iconButton, plural } from "./dom.js";
+import { forget, loadAll, onFull, save } from "./store.js";
 
 const MAX_FILE = 20_000_000; // bytes; more than any browser keeps for a page
-const NARROW = "(max-width: 56rem)";
-let conversations = [];
+const list = byId("conversations");
+const dialog = byId("sidebar-dialog");
+const result = byId("import-result");
+let conversations = loadAll();
 
 export function startSidebar() {
-  conversations = loadAll();
   byId("new-chat").addEventListener("click", () => {
-    openConversation(newConversation());
-    closeDialog();
-    draw();
+    openAndClose(newConversation());
     byId("draft").focus();
   });
   byId("export").addEventListener("click", exportAll);
   byId("import").addEventListener("click", () => byId("import-file").click());
   byId("import-file").addEventListener("change", (event) => importFile(event.target));
-  onFull(() => (byId("import-result").textContent = "The browser's room for this page is full. Export conversations, then delete some."));
-  onOtherTab(() => {
-    const kept = current();
-    conversations = loadAll().map((found) => (found.id === kept.id ? kept : found));
-    draw();
-  });
-  arrangeSidebar();
-  if (conversations.length) openConversation(conversations[0]);
+  onFull(() => (result.textContent = "The browser has no more room for this page. Export conversations, then delete some."));
+  arrange();
+  openConversation(conversations[0] ?? current());
   draw();
 }
 
-/** A conversation was changed: the newest stands first. */
+/** The open conversation was changed. */
 export function touched() {
   if (!conversations.includes(current()) && current().nodes.length) conversations.push(current());
   conversations.sort((a, b) => b.updated - a.updated);
   draw();
 }
 
-function draw() {
-  const focused = document.activeElement?.dataset.focus;
-  byId("conversations").replaceChildren(...conversations.map(item));
-  if (focused) byId("conversations").querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus();
+function openAndClose(conversation) {
+  openConversation(conversation);
+  dialog.close();
+  draw();
 }
 
-const nameOf = (conversation) => conversation.title || "Untitled";
+function draw() {
+  if (list.contains(document.activeElement) && document.activeElement.matches("input")) return; // a title is being typed
+  const focused = [...list.querySelectorAll("button")].indexOf(document.activeElement);
+  list.replaceChildren(...conversations.map(item));
+  list.querySelectorAll("button")[focused]?.focus();
+}
+
+const nameOf = ({ title }) => title || "Untitled";
 
 function item(conversation) {
   const name = nameOf(conversation);
-  const open = () => {
-    openConversation(conversation);
-    closeDialog();
-    draw();
-  };
   const row = el("li", {},
-    el("button", {
-      type: "button", class: "title", title: name, onclick: open, "data-focus": conversation.id,
-      "aria-current": conversation === current() ? "true" : null,
-    }, el("bdi", {}, name)),
-    button("edit", `Rename ${name}`, () => rename(row, conversation), { shown: "" }),
-    button("trash", `Delete ${name}`, () => remove(conversation), { shown: "" }));
+    el("button", { type: "button", class: "title", title: name, "aria-current": conversation === current() || null, onclick: () => openAndClose(conversation) },
+      el("bdi", {}, name)),
+    iconButton("edit", `Rename ${name}`, () => rename(row, conversation)),
+    iconButton("trash", `Delete ${name}`, () => remove(conversation)));
   return row;
 }
 
 function rename(row, conversation) {
-  const input = el("input", { type: "text", "aria-label": "Title", maxlength: 120 });
-  let over = false;
-  const end = (keep) => {
-    if (over) return;
-    over = true;
-    const title = cut(input.value.trim(), 120);
-    if (keep && title) {
+  const input = el("input", { type: "text", "aria-label": "Title", maxlength: MAX_TITLE });
+  const end = (keeps) => {
+    input.onblur = null; // taking the field out would call it once more
+    const title = cut(input.value.trim(), MAX_TITLE);
+    if (keeps && title) {
       conversation.title = title;
       save(conversation);
     }
-    draw();
-    byId("conversations").querySelector(`[data-focus="${CSS.escape(conversation.id)}"]`)?.focus();
+    const fresh = item(conversation);
+    row.replaceWith(fresh);
+    fresh.firstChild.focus();
   };
   input.value = nameOf(conversation);
+  input.onblur = () => end(true);
   input.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" && event.key !== "Escape") return;
-    if (event.isComposing) return;
+    if (!["Enter", "Escape"].includes(event.key) || event.isComposing) return;
     event.preventDefault(); // Escape would close the dialog around the list
     event.stopPropagation();
     end(event.key === "Enter");
   });
-  input.addEventListener("blur", () => end(true));
   row.replaceChildren(input);
-  input.focus();
   input.select();
 }
 
 function remove(conversation) {
   leave(conversation);
   forget(conversation);
-  const at = conversations.indexOf(conversation);
-  conversations.splice(at, 1);
-  if (conversation === current()) openConversation(conversations[Math.min(at, conversations.length - 1)] ?? newConversation());
-  const undo = el("button", { type: "button", onclick: () => {
+  conversations = conversations.filter((each) => each !== conversation);
+  if (conversation === current()) openConversation(conversations[0] ?? newConversation());
+  const bringBack = () => {
     save(conversation);
     conversations.push(conversation);
-    openConversation(conversation);
     byId("deleted").replaceChildren();
+    openConversation(conversation);
     touched();
-    byId("conversations").querySelector("[aria-current]")?.focus();
-  } }, "Undo");
+    list.querySelector("[aria-current]").focus();
+  };
+  const undo = el("button", { type: "button", onclick: bringBack }, "Undo");
   // Stays until the next one is deleted: nobody has to be quick.
   byId("deleted").replaceChildren(el("span", {}, "Deleted “", el("bdi", {}, nameOf(conversation)), "”"), undo);
   draw();
@@ -112,11 +103,6 @@ function remove(conversation) {
 }
 
 function exportAll() {
-  const result = byId("import-result");
-  if (!conversations.length) {
-    result.textContent = "There is nothing to export yet.";
-    return;
-  }
   const url = URL.createObjectURL(new Blob([toFile(conversations)], { type: "application/json" }));
   el("a", { href: url, download: "microgpt-conversations.json" }).click();
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
@@ -124,36 +110,30 @@ function exportAll() {
 }
 
 async function importFile(input) {
-  const result = byId("import-result");
   const [file] = input.files;
-  input.value = ""; // so that choosing the same file again is a change
   if (!file) return;
   try {
     if (file.size > MAX_FILE) throw new Error("It is larger than 20 MB.");
     const found = fromFile(await file.text());
+    result.textContent = `Imported ${plural(found.length, "conversation")}.`;
     conversations.push(...found);
-    const kept = found.filter((conversation) => save(conversation)).length;
+    found.every(save); // the first for which there is no room says so
     if (found.length) openConversation(found[0]);
     touched();
-    result.textContent = kept === found.length
-      ? `Imported ${plural(kept, "conversation")}.`
-      : `Imported ${plural(found.length, "conversation")}, but the browser has room to keep only ${kept}.`;
   } catch (error) {
     result.textContent = `Not imported. ${error.message}`;
   }
+  input.value = ""; // so that choosing the same file again is a change
 }
 
 /** Beside the page where it is wide, in a dialog where it is narrow: the same elements in either. */
-function arrangeSidebar() {
-  const narrow = matchMedia(NARROW);
-  const dialog = byId("sidebar-dialog");
-  const arrange = () => {
-    if (!narrow.matches) dialog.close();
+function arrange() {
+  const narrow = matchMedia("(max-width: 56rem)");
+  const move = () => {
+    dialog.close();
     (narrow.matches ? dialog : byId("sidebar")).append(byId("sidebar-content"));
   };
-  narrow.addEventListener("change", arrange);
+  narrow.addEventListener("change", move);
   byId("open-sidebar").addEventListener("click", () => dialog.showModal());
-  arrange();
+  move();
 }
-
-const closeDialog = () => byId("sidebar-dialog").close();

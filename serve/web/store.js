@@ -1,41 +1,30 @@
-// Conversations in localStorage, one key each, so that saving one does not write the others.
+// What is kept in localStorage: conversations, one key each, so that saving one does not write the others; settings.
 
 import { checked } from "./conversation.js";
 
 const PREFIX = "microgpt.conversation.";
-const listeners = { full: () => {} };
+let full = () => {};
 
-export const onFull = (listener) => (listeners.full = listener);
+/** Calls back when the browser had no room for something. */
+export const onFull = (listener) => (full = listener);
 
 /** All conversations kept, newest first; what cannot be read is left where it is and not shown. */
 export function loadAll() {
-  const found = [];
-  for (const key of Object.keys(localStorage).filter((name) => name.startsWith(PREFIX))) {
+  const found = Object.keys(localStorage).flatMap((key) => {
     try {
-      found.push({ ...checked(JSON.parse(localStorage.getItem(key))), id: key.slice(PREFIX.length) });
-    } catch (error) {
-      console.warn(`${key} is not a conversation: ${error.message}`);
+      return key.startsWith(PREFIX) ? [{ ...checked(JSON.parse(localStorage.getItem(key))), id: key.slice(PREFIX.length) }] : [];
+    } catch {
+      return [];
     }
-  }
+  });
   return found.sort((a, b) => b.updated - a.updated);
 }
 
 /** Whether the browser had room for it. */
-export function save(conversation) {
-  const { id, ...rest } = conversation;
-  return put(PREFIX + id, rest);
-}
+export const save = ({ id, ...rest }) => put(PREFIX + id, rest);
+export const forget = ({ id }) => localStorage.removeItem(PREFIX + id);
 
-export const forget = (conversation) => localStorage.removeItem(PREFIX + conversation.id);
-
-/** Calls back with nothing when another tab of the page has changed a conversation. */
-export function onOtherTab(changed) {
-  addEventListener("storage", (event) => {
-    if (event.key === null || event.key.startsWith(PREFIX)) changed();
-  });
-}
-
-/** A small setting of the page, or `fallback`. */
+/** A setting, or `fallback`. */
 export function read(name, fallback) {
   try {
     return JSON.parse(localStorage.getItem(`microgpt.${name}`)) ?? fallback;
@@ -51,7 +40,7 @@ function put(key, value) {
     localStorage.setItem(key, JSON.stringify(value));
     return true;
   } catch {
-    listeners.full();
+    full();
     return false;
   }
 }
