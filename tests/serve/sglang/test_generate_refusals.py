@@ -129,10 +129,10 @@ BAD_VALUES: list[dict[str, Any]] = [
     in_sampling(structural_tag="{}"), in_sampling(regex="a", structural_tag="x"),
 ]  # fmt: skip
 BAD_GRAMMARS: list[dict[str, Any]] = [
-    *(in_sampling(regex=source) for source in ("(", "[", "(?=a)", "(a{1000}){1000}", "\\1", "x" * 20_000, "é{2,1}")),
+    *(in_sampling(regex=source) for source in ("(", "[", "(?=a)", "\\1", "x" * 20_000, "é{2,1}")),
     *(in_sampling(json_schema=source) for source in ("{", "5", '{"type": 5}', DEEP, '{"$ref": "http://x/y"}',
                                                      '{"multipleOf": 99999999}', "null", '{"type": "nothing"}')),
-    *(in_sampling(ebnf=source) for source in ("root ::=", "x", 'other ::= "a"', "root ::= root", "root ::= missing")),
+    *(in_sampling(ebnf=source) for source in ("root ::= (", "x", 'other ::= "a"', "root ::= root", "root ::= missing")),
     {"text": ["a", "b"], "sampling_params": [{}, {"regex": "("}]},
 ]  # fmt: skip
 
