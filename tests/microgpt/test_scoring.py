@@ -362,10 +362,10 @@ def test_a_prompt_whose_numbers_are_not_finite_fails_alone(
             bad[place] = 7
             for start in (None, 0, 20, 40):
                 params = SamplingParams(max_tokens=len(request.id) % 2, prompt_logprobs_start=start, stop=("x",))
-                engine.add(GenerationRequest(f"{request.id} {place} {start}", tuple(bad), params))
+                engine.add(GenerationRequest(f"{request.id} {place} {start}", tuple(bad), params, num_samples=2))
     events = drain(engine)
     failed = [event for event in events if isinstance(event, Failed)]
-    assert len(failed) == 4 * 3 * 4
+    assert len(failed) == len({(event.request_id, event.index) for event in failed}) == 4 * 3 * 4 * 2
     assert all(isinstance(event.error, NumericalError) for event in failed)
     ended = {event.request_id for event in failed}
     rest = [event for event in events if event.request_id not in ended]
