@@ -107,7 +107,7 @@ def run_calls() -> str:
 
 
 def main() -> None:
-    environment = {**os.environ, "MODEL_DIR": "output", "PORT": "8080", "HOST": "127.0.0.1"}
+    environment = {**os.environ, "MODEL_DIR": "output", "PORT": "8080", "HOST": "127.0.0.1", "RATE_LIMIT": "5/second"}
     server = subprocess.Popen(
         [sys.executable, "-m", "serve"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -7,12 +7,13 @@ decode steps, sampling included, as time allows.
 """
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from microgpt.checkpoint import Checkpoint
 from microgpt.config import ModelConfig
+from microgpt.constraints.matcher import Mask
 from microgpt.errors import InvalidRequest, NumericalError
 from microgpt.logprobs import TokenLogprobs
 from microgpt.params import SamplingParams
@@ -36,6 +37,8 @@ class Feed:
     have computed the positions before it.
     scored_ids: tokens of the prompt whose log probabilities are wanted, neighbours; the first one's are those of the
     token that follows token_ids[first_scored]. So there are at most len(token_ids) - first_scored of them.
+    allowed: the only ids that may be sampled, as a mask over the vocabulary; None: all. It holds for one token, so that
+    the burst must have max_steps=1, and must leave an id beside those that the sampling parameters rule out.
     """
 
     slot: int
@@ -44,6 +47,7 @@ class Feed:
     sample: bool
     first_scored: int = 0
     scored_ids: Sequence[int] = ()
+    allowed: Mask | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +92,14 @@ class Backend(Protocol):
         pages: Sequence[int],
         prompt_ids: Sequence[int] = (),
         samples: range = range(1),
+        output_ids: Sequence[int] = (),
     ) -> None:
         """Give a slot to a new sequence that may sample up to `limit` tokens in all.
 
         samples: which ones of a request, by index; sample i is drawn with params.seed + i. After each but the last
         comes the next: the last token of prompt_ids is fed again, and what follows it. Where no more than one comes,
-        and no penalty looks at the prompt, prompt_ids may be left out.
+        and no penalty looks at the prompt, prompt_ids may be left out. output_ids: what the first of them has sampled
+        already, in another slot; it goes on as if it had been in this one.
 
         pages: its page table, complete: one for every position it may reach, [0, num_prompt + limit - 1), as the last
         token sampled is never fed. Sequences may share pages of positions that are computed already; a backend writes
@@ -108,6 +114,14 @@ class Backend(Protocol):
         which time_limit_s passed, so at least one step is done. Slots in one burst are distinct. Numbers that are
         not finite never reach another sequence: not in the same burst, nor through the pages when they have a new
         owner, where NaN times an attention weight of 0 would be NaN.
+        """
+        ...
+
+    def pack(self, checkpoint: Checkpoint) -> Callable[[], None]:
+        """Make ready the weights of a checkpoint of the same config, beside those in use; what puts them into their
+        place, to be called between bursts, which cannot fail.
+
+        Callable from any thread. Raises InvalidRequest where they cannot be kept as these are.
         """
         ...
 

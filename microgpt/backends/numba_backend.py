@@ -11,7 +11,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -24,7 +24,9 @@ from microgpt.backends.kernels.matmul import PANEL, pack
 from microgpt.backends.kernels.sample import (
     BIAS,
     DEFAULT_RNG,
+    IN_OUTPUT,
     IN_PROMPT,
+    MASKED,
     NEXT_SEED,
     NUM_BANNED,
     NUM_FLOATS,
@@ -39,10 +41,11 @@ from microgpt.backends.kernels.sample import (
 )
 from microgpt.checkpoint import Checkpoint, StoredTensor
 from microgpt.config import ModelConfig
-from microgpt.errors import NumericalError
+from microgpt.constraints.grammar import mask_words
+from microgpt.errors import InvalidRequest, NumericalError
 from microgpt.logprobs import LOWEST_LOGPROB, TokenLogprobs
 from microgpt.params import MAX_GIVEN_LOGPROBS, MAX_TOP_LOGPROBS, SamplingParams
-from microgpt.sampling import counter_start
+from microgpt.sampling import counter_start, reference_state
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +92,8 @@ class NumbaBackend:
         self.num_threads = min(num_threads or _num_cores(), kernel.MAX_TEAM)
         self._rng = REFERENCE_RNG if rng == "reference" else DEFAULT_RNG
         self._sizes = _sizes(config)
-        self._weights = _weights(config, checkpoint.tensors, dtype)
+        self._kept = _common_dtype(checkpoint.tensors) if dtype == "float32" else "F32"
+        self._weights = _weights(config, checkpoint.tensors, dtype, self._kept)
         self._uses_columns = self._weights.matrices.nbytes >= _COLUMN_BYTES
         self._cache = Cache(
             np.zeros(self.num_pages * self._sizes.key_page, kept),
@@ -100,8 +104,8 @@ class NumbaBackend:
         # Slots with log probabilities of sampled tokens, and with those of a prompt's: of how many of the likeliest
         # tokens and of how many given ones they tell.
         self._reported: dict[int, tuple[int, int]] = {}
-        self._scored: dict[int, tuple[int, int]] = {}
         self._limits = [0] * max_slots  # how many tokens each slot's samples may have in all
+        self._scored: dict[int, tuple[int, int]] = {}
         self._feeds = _new_feeds(self._sizes, max_slots, _MAX_TOKENS + max_slots + config.block_size, number)
         self._control = np.zeros(kernel.CONTROL_SIZE, np.int64)
         self._common = kernel.Common(
@@ -144,6 +148,7 @@ class NumbaBackend:
         pages: Sequence[int],
         prompt_ids: Sequence[int] = (),
         samples: range = range(1),
+        output_ids: Sequence[int] = (),
     ) -> None:
         slots = self._slots
         marks, ids = slots.marks[slot], slots.ids[slot]
@@ -168,19 +173,21 @@ class NumbaBackend:
             by_token = slots.by_token[slot]
             by_token[:] = 0
             by_token[IN_PROMPT, list(prompt_ids)] = 1
+            np.add.at(by_token[IN_OUTPUT], list(output_ids), 1)
             for token, bias in params.logit_bias:
                 by_token[BIAS, token] = bias
         slots.ints[:, slot] = (
-            limit, 0, params.min_tokens, top_k, self._rng, len(banned), len(samples) - 1,
+            limit, len(output_ids), params.min_tokens, top_k, self._rng, len(banned), len(samples) - 1,
             prompt_ids[-1] if prompt_ids else 0, len(prompt_ids) - 1, is_adjusted,
-            params.logprobs, num_top, num_given, 0,
+            params.logprobs, num_top, num_given, 0, False,
         )  # fmt: skip
         slots.floats[:, slot] = (
             params.temperature, params.top_p, params.min_p,
             params.repetition_penalty, params.frequency_penalty, params.presence_penalty,
         )  # fmt: skip
         seed = (params.seed + samples.start) % 2**64
-        slots.seeds[START, slot] = (seed or 1) if self._rng == REFERENCE_RNG else counter_start(seed)
+        is_reference = self._rng == REFERENCE_RNG
+        slots.seeds[START, slot] = reference_state(seed, len(output_ids)) if is_reference else counter_start(seed)
         slots.seeds[NEXT_SEED, slot] = (seed + 1) % 2**64
         self._cache.tables[slot, : len(pages)] = pages
         self._limits[slot] = limit * len(samples)
@@ -198,6 +205,10 @@ class NumbaBackend:
                 state.rows[kernel.POSITION, at : at + count] = np.arange(feed.start, feed.start + count)
             at += count
             state.ints[:, i] = feed.slot, feed.sample, at, 0, 0
+            if feed.allowed is not None:
+                assert max_steps == 1
+                self._slots.allowed[feed.slot] = feed.allowed
+                self._slots.ints[MASKED, feed.slot] = True
         num_scored = self._want_scores(feeds, at) if self._scored else 0
         if self._reported:
             self._slots.ints[NUM_REPORTED] = 0
@@ -226,6 +237,21 @@ class NumbaBackend:
             )
             for i, (feed, count, bad) in enumerate(zip(feeds, counts, failed, strict=True))
         ]
+
+    def pack(self, checkpoint: Checkpoint) -> Callable[[], None]:
+        """The kernels' threads know the arrays by address, so the new numbers are copied into them, and must be of the
+        same type."""
+        assert checkpoint.config == self.config
+        stored = _common_dtype(checkpoint.tensors)
+        if self._kept not in ("F32", stored):
+            raise InvalidRequest(f"the new weights must be stored in {self._kept} as those in use, got {stored}")
+        packed = _weights(self.config, checkpoint.tensors, self.dtype, self._kept)
+
+        def swap() -> None:
+            for mine, new in zip(self._weights, packed, strict=True):
+                np.copyto(mine, new, casting="no")
+
+        return swap
 
     def _reports(self, slot: int, count: int) -> tuple[TokenLogprobs, ...]:
         """What the last burst reported of the `count` tokens that it sampled for a slot."""
@@ -405,6 +431,7 @@ def _new_slots(config: ModelConfig, n: int) -> Slots:
         ids=np.zeros((n, config.vocab_size + MAX_GIVEN_LOGPROBS), np.int32),
         by_token=np.zeros((n, 3, config.vocab_size)),
         reports=np.zeros(n * _MAX_STEPS * _report_width(MAX_TOP_LOGPROBS, MAX_GIVEN_LOGPROBS)),
+        allowed=np.zeros((n, mask_words(config.vocab_size)), np.uint32),
     )  # fmt: skip
 
 
@@ -417,8 +444,8 @@ def _new_feeds(sizes: Sizes, n: int, tokens: int, number: np.dtype) -> kernel.Fe
     )  # fmt: skip
 
 
-def _weights(config: ModelConfig, tensors: Mapping[str, StoredTensor], dtype: str) -> Weights:
-    """The checkpoint's tensors as the kernels want them."""
+def _weights(config: ModelConfig, tensors: Mapping[str, StoredTensor], dtype: str, kept: str) -> Weights:
+    """The checkpoint's tensors as the kernels want them. kept: the stored type whose bits stay as they are, or F32."""
     layers = range(config.n_layer)
     groups = [
         [[f"layer{i}.attn_wq", f"layer{i}.attn_wk", f"layer{i}.attn_wv"] for i in layers],
@@ -428,7 +455,6 @@ def _weights(config: ModelConfig, tensors: Mapping[str, StoredTensor], dtype: st
         [["lm_head"]],
     ]
     table_dtype = "float32" if dtype == "int8" else dtype
-    kept = "F32" if dtype != "float32" else _common_dtype(tensors)
     tables = np.concatenate([_table(_stored([tensors[name]], table_dtype, kept)) for name in ("wte", "wpe")])
     parts = [_matrix([tensors[name] for name in names], dtype, kept) for group in groups for names in group]
     matrices = _on_huge_pages(np.concatenate([pack(bits) for bits, _ in parts]))

@@ -5,7 +5,7 @@ It promises the same bits only at a fixed batch shape: BLAS picks its summation 
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from microgpt.backends.base import PAGE_TOKENS, Burst, Feed, page_count, pages_for
 from microgpt.backends.torch_sampler import TorchSampler
 from microgpt.checkpoint import Checkpoint
+from microgpt.constraints.matcher import Mask
 from microgpt.errors import InvalidRequest, NumericalError
 from microgpt.logprobs import TokenLogprobs
 from microgpt.models.gpt import GPT
@@ -45,6 +46,7 @@ class _Row:
     sample: bool
     first_scored: int = 0
     scored_ids: Sequence[int] = ()
+    allowed: Mask | None = None
 
     @property
     def end(self) -> int:
@@ -65,8 +67,7 @@ class TorchBackend:
         self.dtype = dtype
         if config.num_parameters < _ONE_THREAD_BELOW:
             torch.set_num_threads(1)  # for the whole process: torch has no narrower switch
-        self._model = GPT(config).to(self.device, _DTYPES[dtype]).requires_grad_(False).eval()
-        self._model.load_arrays({name: tensor.widened() for name, tensor in checkpoint.tensors.items()})
+        self._model = self._new_model(checkpoint)
         self.num_slots = max_slots
         self.num_pages = page_count(config, _DTYPES[dtype].itemsize, max_slots, kv_bytes)
         shape = (config.n_layer, self.num_pages * PAGE_TOKENS, config.n_head, config.head_dim)
@@ -85,9 +86,10 @@ class TorchBackend:
         pages: Sequence[int],
         prompt_ids: Sequence[int] = (),
         samples: range = range(1),
+        output_ids: Sequence[int] = (),
     ) -> None:
         assert len(samples) == 1
-        self._sampler.open(slot, params, limit, prompt_ids, samples.start)
+        self._sampler.open(slot, params, limit, prompt_ids, samples.start, output_ids)
         places = torch.tensor(pages)[:, None] * PAGE_TOKENS + torch.arange(PAGE_TOKENS)  # (pages, 16)
         self._places[slot, : places.numel()] = places.flatten()
 
@@ -99,9 +101,10 @@ class TorchBackend:
         scores: list[tuple[TokenLogprobs, ...]] = [()] * len(feeds)
         errors: dict[int, NumericalError] = {}
         rows = [
-            _Row(i, feed.slot, feed.token_ids, feed.start, feed.sample, feed.first_scored, feed.scored_ids)
-            for i, feed in enumerate(feeds)
+            _Row(i, f.slot, f.token_ids, f.start, f.sample, f.first_scored, f.scored_ids, f.allowed)
+            for i, f in enumerate(feeds)
         ]
+        assert max_steps == 1 or all(row.allowed is None for row in rows)
         for step in range(max_steps):
             tokens, logprobs = self._step(rows, scores)
             going: list[_Row] = []
@@ -121,6 +124,21 @@ class TorchBackend:
             Burst(tuple(tokens), errors.get(i), logprobs=tuple(logprobs), prompt_logprobs=scores[i])
             for i, (tokens, logprobs) in enumerate(zip(sampled, reports, strict=True))
         ]
+
+    def pack(self, checkpoint: Checkpoint) -> Callable[[], None]:
+        """A second model, which takes the place of the first."""
+        assert checkpoint.config == self.config
+        model = self._new_model(checkpoint)
+
+        def swap() -> None:
+            self._model = model
+
+        return swap
+
+    def _new_model(self, checkpoint: Checkpoint) -> GPT:
+        model = GPT(checkpoint.config).to(self.device, _DTYPES[self.dtype]).requires_grad_(False).eval()
+        model.load_arrays({name: tensor.widened() for name, tensor in checkpoint.tensors.items()})
+        return model
 
     def _step(
         self, rows: list[_Row], scores: list[tuple[TokenLogprobs, ...]]
@@ -146,7 +164,7 @@ class TorchBackend:
         results: list[int | NumericalError | None] = [None] * len(rows)
         slots, positions = [rows[i].slot for i in sampling], [rows[i].end for i in sampling]
         reports: list[TokenLogprobs | None] = [None] * len(rows)
-        tokens = self._sampler.sample(slots, positions, logits)
+        tokens = self._sampler.sample(slots, positions, logits, [rows[i].allowed for i in sampling])
         for i, token, report in zip(sampling, tokens, self._sampler.logprobs(slots, tokens, logits), strict=True):
             results[i], reports[i] = token, report
         for i in torch.nonzero(~sound).flatten().tolist():

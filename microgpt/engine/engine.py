@@ -1,20 +1,29 @@
 """Engine: requests in, events out. Synchronous, single-threaded, and the only owner of its state."""
 
 import heapq
+import time
+from bisect import insort
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 
-from microgpt.backends import PAGE_TOKENS, Backend, Burst, pages_for
+from microgpt.backends import PAGE_TOKENS, Backend, Burst, Feed, pages_for
+from microgpt.checkpoint import Checkpoint
+from microgpt.engine import scheduler
+from microgpt.engine.guide import Guide, MaskRoom, merged
 from microgpt.engine.kv_memory import KVMemory
 from microgpt.engine.prefix_cache import PrefixCache
-from microgpt.engine.scheduler import BURST_TIME_S, plan, samples_for_slot
+from microgpt.engine.scheduler import BURST_TIME_S, RESERVED_PART, guided, guided_time, plan, samples_for_slot
 from microgpt.engine.sequence import Job, Sequence
-from microgpt.errors import InvalidRequest, NumericalError
+from microgpt.errors import ConstraintError, InvalidRequest, NumericalError
 from microgpt.logprobs import TokenLogprobs
 from microgpt.request import Event, Failed, Finished, FinishReason, GenerationRequest, Usage
 from microgpt.stops import StopMatcher, compile_stops
 from microgpt.text_stream import TextStream
 from microgpt.tokenizers import Tokenizer
+
+_turn = attrgetter("turn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +31,9 @@ class Stats:
     """A look at the engine. free_slots + running == num_slots, and free_pages + cached_pages + running_pages ==
     num_pages, always.
 
-    cached_pages: kept by the prefix cache and used by no running sequence. prompt_tokens, cached_tokens: totals since
-    the start, of the prompts that were admitted and of what the prefix cache had of them.
+    waiting: samples that have no slot. cached_pages: kept by the prefix cache and used by no running sequence.
+    prompt_tokens, cached_tokens: totals since the start, of the prompts that were admitted and of what the prefix cache
+    had of them. waiting_tokens: of the prompts that wait.
     """
 
     running: int
@@ -36,24 +46,41 @@ class Stats:
     num_pages: int
     prompt_tokens: int
     cached_tokens: int
+    waiting_tokens: int
 
 
 class Engine:
     """Continuous batching: add and cancel requests at any time, call `step` while `has_work`.
 
-    Requests get slots and KV memory first come, first served. Each sample ends in exactly one Finished or Failed event.
-    prefix_cache: whether K and V of finished prompts and answers are kept for requests that begin alike.
+    Requests get slots and KV memory first come, first served; further samples step back, see `Job.turn`. Each sample
+    ends in exactly one Finished or Failed event.
+    prefix_cache: whether K and V of finished prompts and answers are kept for requests that begin alike. clock: in
+    seconds, for queue_s.
     """
 
-    def __init__(self, backend: Backend, tokenizer: Tokenizer, prefix_cache: bool = True):
+    def __init__(
+        self,
+        backend: Backend,
+        tokenizer: Tokenizer,
+        prefix_cache: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ):
         self.backend = backend
         self.tokenizer = tokenizer
         self.config = backend.config
-        self._waiting: deque[Job] = deque()  # with samples that have no slot yet
+        self._waiting: list[Job] = []  # with samples that have no slot yet, in the order of their turns
+        self._held: list[Job] = []  # what came while `_is_holding`; goes to _waiting
+        self._retracted: deque[Sequence] = deque()  # goes before _waiting
+        self._is_paused = self._is_holding = False
+        self._clock = clock
+        self._num_callers = 0
         self._running: dict[int, Sequence] = {}  # by slot, in order of admission
+        self._num_guided = 0  # of them, those under a constraint
+        self._masks = MaskRoom(backend.num_slots, self.config.vocab_size)
         self._cancelled: list[Event] = []
         self._live: dict[str, Job] = {}
         self._free_slots = list(range(backend.num_slots))  # a heap: low slots first keeps them together in memory
+        self._num_reserved = backend.num_slots // RESERVED_PART
         self._memory = KVMemory(backend.num_pages)
         self._prefixes = PrefixCache(self._memory)
         # Most pages of a sequence that are worth keeping: no prompt can share a page with the context's last position.
@@ -63,14 +90,18 @@ class Engine:
     @property
     def has_work(self) -> bool:
         """Whether `step` has anything to do or to report."""
-        return bool(self._live or self._cancelled)
+        if self._cancelled:
+            return True
+        return not self._is_paused and (len(self._live) > len(self._held) if self._held else bool(self._live))
 
     @property
     def stats(self) -> Stats:
         memory = self._memory
         return Stats(
             running=len(self._running),
-            waiting=sum(job.num_waiting for job in tuple(self._waiting)),  # a copy: other threads may look
+            # Copies: other threads may look.
+            waiting=sum(job.num_waiting for job in (*tuple(self._waiting), *tuple(self._held)))
+            + sum(len(sequence.samples) for sequence in tuple(self._retracted)),
             free_slots=len(self._free_slots),
             num_slots=self.backend.num_slots,
             free_pages=memory.free_pages,
@@ -79,6 +110,7 @@ class Engine:
             num_pages=memory.num_pages,
             prompt_tokens=self._prompt_tokens,
             cached_tokens=self._cached_tokens,
+            waiting_tokens=sum(job.num_waiting * len(job.request.prompt_ids) for job in tuple(self._waiting)),
         )
 
     def room(self, num_prompt: int) -> int:
@@ -109,11 +141,15 @@ class Engine:
         if len(never) == config.vocab_size:
             raise InvalidRequest("no token is left to sample: all are suppressed or stop tokens")
         compile_stops(params.stop, params.stop_regex)
+        if request.constraint is not None and request.constraint.vocab_size != config.vocab_size:
+            vocab_size = request.constraint.vocab_size
+            raise InvalidRequest(f"constraint must be for {config.vocab_size} tokens, got one for {vocab_size}")
 
-    def add(self, request: GenerationRequest, is_checked: bool = False) -> None:
+    def add(self, request: GenerationRequest, is_checked: bool = False, num_before: int = 0) -> None:
         """Take a request. Raises InvalidRequest if it can never run or its id is live; then nothing has changed.
 
-        is_checked: whether `check` has passed it already.
+        is_checked: whether `check` has passed it already. num_before: samples that the caller has just added in other
+        requests; those of this one are then further samples, see `Job.turn`.
         """
         if not is_checked:
             self.check(request)
@@ -124,16 +160,20 @@ class Engine:
         params = request.params
         limit = room if params.max_tokens is None else min(room, params.max_tokens)
         scored = params.prompt_logprobs_start
+        self._num_callers += not num_before
         job = Job(
             request,
+            self._num_callers,
+            num_before,
             limit,
             num_pages=pages_for(num_prompt + max(limit, 1) - 1),  # the last token sampled needs no position
             # The token before the first one that logits are needed for must be fed.
             most_shared=self._most_shared(num_prompt if scored is None else max(scored, 1)),
             stop_rules=compile_stops(params.stop, params.stop_regex) if params.stop or params.stop_regex else None,
+            added_at=self._clock(),
         )
         self._live[request.id] = job
-        self._waiting.append(job)
+        insort(self._held if self._is_holding else self._waiting, job, key=_turn)
 
     def _most_shared(self, num_tokens: int) -> int:
         """How many pages of a prompt can come from the prefix cache when logits are needed after num_tokens of it."""
@@ -146,28 +186,143 @@ class Engine:
         if job is None:
             return
         if job.num_waiting:
-            self._waiting.remove(job)
+            (self._held if job in self._held else self._waiting).remove(job)
         nothing = Usage(len(job.request.prompt_ids), 0, 0)
-        ended = dict.fromkeys(range(job.next_sample, job.request.num_samples), nothing)
-        for sequence in [sequence for sequence in self._running.values() if sequence.job is job]:
-            ended |= dict.fromkeys(sequence.samples[1:], nothing)
-            ended[sequence.samples.start] = sequence.usage
-            self._release(sequence)
-        del self._live[request_id]
-        self._cancelled += [
-            Finished(request_id, FinishReason.CANCELLED, usage, index) for index, usage in sorted(ended.items())
+        reason = FinishReason.CANCELLED
+        ended = [
+            Finished(request_id, reason, nothing, index) for index in range(job.next_sample, job.request.num_samples)
         ]
+        for sequence in [each for each in (*self._running.values(), *self._retracted) if each.job is job]:
+            end = sequence.finished(reason)
+            ended += [end, *(end._replace(index=index, usage=nothing) for index in sequence.samples[1:])]
+            if sequence.slot < 0:
+                self._retracted.remove(sequence)
+            else:
+                self._release(sequence)
+        del self._live[request_id]
+        self._cancelled += sorted(ended, key=lambda end: end.index)
+
+    def cancel_all(self) -> None:
+        """`cancel` every live request."""
+        for request_id in list(self._live):
+            self.cancel(request_id)
+
+    @property
+    def is_paused(self) -> bool:
+        return self._is_paused
+
+    def pause(self) -> None:
+        """From now on a step reports what was cancelled and does nothing else. Requests can be added and cancelled."""
+        self._is_paused = True
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._is_paused = False
+
+    def hold(self) -> None:
+        """Requests that are added from now on get no slot before `release`; those that were there go on."""
+        self._is_holding = True
+
+    def release(self) -> None:
+        """Let requests that came since `hold` have slots."""
+        self._is_holding = False
+        for job in self._held:
+            insort(self._waiting, job, key=_turn)
+        self._held.clear()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is running or waiting."""
+        return not self._live
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything that happened was reported, and nothing more will before `resume` or `release`."""
+        return not self.has_work
+
+    def retract(self) -> int:
+        """Take slot and pages from every running sequence; how many there were. They come back first, in order, their
+        prompts and what they have sampled is computed again, and the answer is as if nothing had happened."""
+        sequences = list(self._running.values())
+        for sequence in sequences:
+            self._release(sequence)
+            sequence.retract()
+        self._retracted.extendleft(reversed(sequences))
+        return len(sequences)
+
+    def flush_cache(self) -> None:
+        """Empty the prefix cache: no request is served K and V from before. Pages of running sequences stay theirs."""
+        self._prefixes.clear()
+        for sequence in self._running.values():
+            sequence.is_flushed = True
+
+    def check_weights(self, checkpoint: Checkpoint) -> None:
+        """Raise InvalidRequest unless the weights of `checkpoint` can replace those that serve. Callable from any
+        thread."""
+        mine, its = self.tokenizer, checkpoint.tokenizer
+        for name, served, offered in (
+            ("sizes", self.config, checkpoint.config),
+            ("chat tokens", mine.chat, its.chat),
+            ("bos", mine.bos, its.bos),
+        ):
+            if served != offered:
+                raise InvalidRequest(f"{name} of the new weights must be {served}, got {offered}")
+        if (mine.all_bytes, mine.special_ids) != (its.all_bytes, its.special_ids):
+            raise InvalidRequest("the tokenizer of the new weights must have the same tokens")
+
+    def update_weights(self, swap: Callable[[], None]) -> int:
+        """Serve new weights from the next step on; `swap` is what Backend.pack has made of them.
+
+        The prefix cache is emptied. Sequences in the middle of their work are retracted, and go on with K and V of the
+        new weights; how many there are.
+        """
+        self.retract()
+        self.flush_cache()
+        swap()
+        return len(self._retracted)
 
     def step(self) -> list[Event]:
-        """Admit, run one burst, and return what happened; in order for each request."""
+        """Admit, run one burst, then steps of what is under a constraint, and return what happened; in order for each
+        request."""
         events, self._cancelled = self._cancelled, []
+        if self._is_paused:
+            return events
         prefix_awaited = self._admit()
         sequences, feeds, max_steps = plan(self._running.values())
-        if not feeds:
-            return events
-        if prefix_awaited:
-            max_steps = 1
-        bursts = self.backend.burst(feeds, max_steps, BURST_TIME_S)
+        started = time.monotonic()
+        if feeds:
+            bursts = self.backend.burst(feeds, 1 if prefix_awaited else max_steps, BURST_TIME_S)
+            self._digest(sequences, feeds, bursts, events)
+        if self._num_guided and (group := guided(self._running.values())):
+            time_s = guided_time(time.monotonic() - started, len(feeds), len(group))
+            events += self._step_guided(group, 1 if prefix_awaited else scheduler.BURST_STEPS, time_s)
+        return events
+
+    def _step_guided(self, group: list[tuple[Sequence, Guide]], max_steps: int, time_limit_s: float) -> list[Event]:
+        """Up to max_steps tokens, at least one, for the sequences that await a mask: each token needs a new mask. Where
+        masks take long, only some sequences step, and the others at the next opportunity."""
+        events: list[Event] = []
+        deadline = time.monotonic() + time_limit_s
+        for _ in range(max_steps):
+            masks, errors = self._masks.fill(
+                [(guide, len(sequence.output_ids)) for sequence, guide in group], time.monotonic() + BURST_TIME_S
+            )
+            sequences: list[Sequence] = []
+            feeds: list[Feed] = []
+            for i, (mask, (sequence, _)) in enumerate(zip(masks, group, strict=False)):
+                if i in errors:
+                    self._fail(sequence, errors[i], events)
+                    continue
+                sequences.append(sequence)
+                feeds.append(Feed(sequence.slot, sequence.next_tokens(1), sequence.num_computed, True, allowed=mask))
+            if feeds:
+                self._digest(sequences, feeds, self.backend.burst(feeds, 1, 0), events)
+            if time.monotonic() >= deadline or not (group := guided(self._running.values())):
+                break
+        return merged(events)
+
+    def _digest(self, sequences: list[Sequence], feeds: list[Feed], bursts: list[Burst], events: list[Event]) -> None:
+        """Take what a burst made of each sequence's feed; adds the events of that."""
         for sequence, feed, burst in zip(sequences, feeds, bursts, strict=True):
             sequence.num_computed += len(feed.token_ids)
             if burst.prompt_logprobs:
@@ -179,7 +334,6 @@ class Engine:
                 self._take(sequence, burst, events)
             elif not sequence.job.limit and sequence.num_computed == sequence.num_prompt:
                 self._end_prompt(sequence, events)
-        return events
 
     def _admit(self) -> bool:
         """Give slots and pages to waiting sequences, until the first that cannot have them.
@@ -187,22 +341,36 @@ class Engine:
         Returns whether that one waits for a prefix which is being computed: samples of one prompt that come together
         then compute it once.
         """
-        while self._waiting and self._free_slots:
-            job = self._waiting[0]
+        while self._retracted and self._free_slots:
+            if not self._reopen(self._retracted[0]):
+                return False
+            self._retracted.popleft()
+        while (at := self._next_waiting()) is not None:
+            job = self._waiting[at]
             if job.wants_scores and any(other.job is job for other in self._running.values()):
                 return True  # for the first sample's, which are those of all
             shared: list[int] = []
             if job.most_shared:
-                shared = self._prefixes.match(job.request.prompt_ids, job.most_shared)
+                shared = self._prefixes.match(job.request.prompt_ids, job.most_shared, job.request.cache_key)
                 if len(shared) < job.most_shared and self._is_being_computed(job, len(shared) + 1):
                     return True
             count = job.num_pages - len(shared)
             if count > self._memory.available_beside(shared):
                 return False
             self._open(job, shared, count)
-            if not job.num_waiting:
-                self._waiting.popleft()
+            del self._waiting[at]
+            if job.num_waiting:
+                insort(self._waiting, job, key=_turn)
         return False
+
+    def _next_waiting(self) -> int | None:
+        """The place of the waiting job that gets the next slot; None if there is none. The last free slots are for
+        first samples, so that nobody waits for the many samples of others to end."""
+        if len(self._free_slots) > self._num_reserved:
+            return 0 if self._waiting else None
+        if self._free_slots:
+            return next((at for at, job in enumerate(self._waiting) if job.is_first), None)
+        return None
 
     def _is_being_computed(self, job: Job, num_pages: int) -> bool:
         """Whether a running prompt will soon let a waiting job share its first `num_pages` pages. A prompt that
@@ -210,7 +378,11 @@ class Engine:
         end = num_pages * PAGE_TOKENS
         beginning = job.request.prompt_ids[:end]
         return any(
-            other.is_prefilling and other.request.prompt_ids[:end] == beginning for other in self._running.values()
+            other.is_prefilling
+            and not other.is_flushed
+            and other.request.prompt_ids[:end] == beginning
+            and other.request.cache_key == job.request.cache_key
+            for other in self._running.values()
         )
 
     def _open(self, job: Job, shared: list[int], count: int) -> None:
@@ -231,13 +403,38 @@ class Engine:
             num_cached=len(shared) * PAGE_TOKENS,
             text_stream=TextStream(self.tokenizer, request.special_text),
             stops=None if rules is None else StopMatcher(rules, trim=not request.params.no_stop_trim),
+            queue_s=self._clock() - job.added_at,
             is_scoring=job.wants_scores,
+            guide=Guide(request.constraint, request.params) if request.constraint is not None and job.limit else None,
         )
+        self._num_guided += sequence.guide is not None
         self._running[sequence.slot] = sequence
         self._count_prompt(sequence)
         self.backend.open(
             sequence.slot, request.params, job.limit, sequence.pages, request.prompt_ids, sequence.samples
         )
+
+    def _reopen(self, sequence: Sequence) -> bool:
+        """Give a retracted sequence slot and pages again; False where there are too few."""
+        job, request = sequence.job, sequence.request
+        tokens = sequence.first_tokens(sequence.num_tokens)
+        most = job.most_shared
+        if sequence.output_ids and len(sequence.samples) == 1:  # a further sample would write over shared pages
+            most = min(self._most_kept, (len(tokens) - 1) // PAGE_TOKENS)
+        shared = self._prefixes.match(tokens, most, request.cache_key)
+        count = job.num_pages - len(shared)
+        if count > self._memory.available_beside(shared):
+            return False
+        self._memory.hold(shared)
+        self._prefixes.make_room(count)
+        slot = heapq.heappop(self._free_slots)
+        sequence.resume(slot, shared + self._memory.take(count), shared, len(shared) * PAGE_TOKENS)
+        self._running[slot] = sequence
+        self._num_guided += sequence.guide is not None
+        self.backend.open(
+            slot, request.params, job.limit, sequence.pages, request.prompt_ids, sequence.samples, sequence.output_ids
+        )
+        return True
 
     def _count_prompt(self, sequence: Sequence) -> None:
         self._prompt_tokens += sequence.num_prompt
@@ -247,13 +444,13 @@ class Engine:
         """Keep the pages that a sequence has filled, without what was sampled past its end, nor what a further sample
         will replace."""
         num_kept = len(sequence.kept_pages)
-        if num_kept == self._most_kept:
+        if num_kept == self._most_kept or sequence.is_flushed:
             return
         num_tokens = sequence.num_prompt if len(sequence.samples) > 1 else sequence.num_tokens
         num_full = min(self._most_kept, min(sequence.num_computed, num_tokens) // PAGE_TOKENS)
         if num_full > num_kept:
             tokens = sequence.first_tokens(num_full * PAGE_TOKENS)
-            kept_pages = self._prefixes.insert(tokens, sequence.pages[:num_full])
+            kept_pages = self._prefixes.insert(tokens, sequence.pages[:num_full], sequence.request.cache_key)
             self._memory.hold(kept_pages)
             self._memory.release(sequence.kept_pages)
             sequence.kept_pages = kept_pages
@@ -277,9 +474,16 @@ class Engine:
             self._end(job, len(burst.ends))
         if not token_ids:
             return
+        is_complete = False
+        if sequence.guide is not None:
+            try:
+                is_complete = sequence.guide.take(token_ids[-1])
+            except ConstraintError as error:
+                self._fail(sequence, error, events)
+                return
         completes_prompt = sequence.is_prefilling
         sequence.num_computed += len(token_ids) - 1
-        end_event = self._append(sequence, token_ids, logprobs, events)
+        end_event = self._append(sequence, token_ids, logprobs, events, is_complete)
         if end_event is not None:
             self._release(sequence)
             events.append(end_event)
@@ -293,12 +497,13 @@ class Engine:
         token_ids: tuple[int, ...],
         logprobs: tuple[TokenLogprobs, ...],
         events: list[Event],
+        is_complete: bool = False,
     ) -> Finished | None:
         """Append sampled tokens to a sequence, after what is told of its prompt; the end of the sample, if it is one,
         is left to the caller."""
-        if sequence.is_prefilling:
+        if not sequence.output_ids:
             self._tell_scores(sequence, events)
-        event, end_event = sequence.append(token_ids, logprobs)
+        event, end_event = sequence.append(token_ids, logprobs, is_complete)
         events.append(event)
         return end_event
 
@@ -313,7 +518,7 @@ class Engine:
         """End a sample of no tokens, whose prompt is complete."""
         self._tell_scores(sequence, events)
         self._release(sequence)
-        events.append(Finished(sequence.request.id, FinishReason.LENGTH, sequence.usage, sequence.samples.start))
+        events.append(sequence.finished(FinishReason.LENGTH))
         self._end(sequence.job, 1)
 
     def _stopped_before(self, sequence: Sequence, burst: Burst, events: list[Event]) -> bool:
@@ -328,7 +533,7 @@ class Engine:
         self._end(sequence.job, 1)
         return True
 
-    def _fail(self, sequence: Sequence, error: NumericalError, events: list[Event]) -> None:
+    def _fail(self, sequence: Sequence, error: NumericalError | ConstraintError, events: list[Event]) -> None:
         """End all samples that a sequence was to make."""
         self._release(sequence, is_sound=False)
         events += [Failed(sequence.request.id, error, index) for index in sequence.samples]
@@ -343,6 +548,7 @@ class Engine:
     def _release(self, sequence: Sequence, is_sound: bool = True) -> None:
         """Free a sequence's slot, and its pages but for what is worth keeping."""
         del self._running[sequence.slot]
+        self._num_guided -= sequence.guide is not None
         heapq.heappush(self._free_slots, sequence.slot)
         if is_sound:
             self._keep(sequence)

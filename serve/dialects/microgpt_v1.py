@@ -13,16 +13,16 @@ from pydantic_core import PydanticCustomError, to_json
 from microgpt import FinishReason, GenerationRequest, SamplingParams, Usage
 from microgpt.chat import Message, chat_params
 from microgpt.params import BOUNDS, MAX_SEED, RANGES, Biases, Bounds
-from microgpt.text_stream import WHITE_SPACE, TrimStream
+from microgpt.text_stream import TrimStream
 from microgpt.tokenizers import Tokenizer
 from serve import sse
 from serve.body import parse_json, validate
 from serve.dialects.base import Dialect, Route, Work
-from serve.errors import HttpError, error_body, rust_debug, shown
+from serve.errors import HttpError, error_body, shown
+from serve.messages import MessageBody, check_messages, check_number
 from serve.service import Progress, Service
 
 MAX_SAMPLES = 50
-MAX_MESSAGES = 4096  # far more than any tiny context holds; a million tiny ones would cost seconds to look at
 # The original took a body that is an array for its fields in order, four of them; what followed was bad JSON (400)
 # while fewer were a bad value (422). Arrays are refused here, with those statuses.
 ORIGINAL_FIELDS = 4
@@ -92,15 +92,6 @@ class GenerateBody(_Sampling):
     """Samples from nothing but the beginning of a document. Sample i uses seed + i (mod 2^64)."""
 
     num_samples: Unsigned = Field(1, description="how many samples, >= 1; more than 50 gives 50")
-
-
-class MessageBody(BaseModel):
-    """One turn."""
-
-    model_config = ConfigDict(strict=True, extra="ignore")
-
-    role: str = Field(description="user or assistant")
-    content: str = Field(description="not only white space")
 
 
 class ChatBody(_Sampling):
@@ -176,7 +167,7 @@ def prepare_chat(service: Service, body: bytes) -> Work:
         raise HttpError(400, NO_CHAT)
     _check_bounds(asked, "temperature")
     _check_max_tokens(asked)
-    _check_messages(asked.messages)
+    check_messages(asked.messages)
     _check_bounds(asked, "top_k", "top_p", *MORE_BOUNDS)
     _check_top_logprobs(asked)
     messages = [Message(cast(Any, message.role), message.content) for message in asked.messages]
@@ -323,12 +314,11 @@ def _parse(model: type[M], body: bytes) -> M:
     value = parse_json(body)
     if isinstance(value, list) and len(value) > ORIGINAL_FIELDS:
         raise HttpError(400, "body must be an object, got an array")
-    messages = value.get("messages") if isinstance(value, dict) else None
-    if isinstance(messages, list) and len(messages) > MAX_MESSAGES:
-        raise HttpError(400, f"messages must have at most {MAX_MESSAGES} turns, got {len(messages)}")
-    biases = value.get("logit_bias") if isinstance(value, dict) else None
-    if isinstance(biases, dict) and len(biases) > MAX_BIASES:
-        raise HttpError(400, f"logit_bias must have at most {MAX_BIASES} ids, got {len(biases)}")
+    if isinstance(value, dict):
+        check_number(value.get("messages"))
+        biases = value.get("logit_bias")
+        if isinstance(biases, dict) and len(biases) > MAX_BIASES:
+            raise HttpError(400, f"logit_bias must have at most {MAX_BIASES} ids, got {len(biases)}")
     return validate(model, value)
 
 
@@ -366,16 +356,6 @@ def _knobs(service: Service, asked: _Sampling) -> dict[str, Any]:
     if asked.logit_bias:
         given["logit_bias"] = _biases(asked)
     return {"temperature": asked.temperature, "top_k": top_k, "top_p": asked.top_p, **given}
-
-
-def _check_messages(messages: list[MessageBody]) -> None:
-    if not messages:
-        raise HttpError(400, "messages must not be empty")
-    for i, message in enumerate(messages):
-        if message.role not in ("user", "assistant"):
-            raise HttpError(400, f"messages[{i}]: unknown role {rust_debug(message.role)}")
-        if not message.content.strip(WHITE_SPACE):
-            raise HttpError(400, f"messages[{i}]: content must not be empty")
 
 
 def _error_body(error: HttpError) -> bytes:

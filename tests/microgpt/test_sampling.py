@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from microgpt import InvalidRequest, SamplingParams
 from microgpt.backends.torch_sampler import TorchSampler
 from microgpt.backends.torch_sampler import token_logprobs as torch_token_logprobs
+from microgpt.constraints.matcher import mask_of
 from microgpt.errors import NumericalError
 from microgpt.logprobs import LOWEST_LOGPROB, TokenLogprobs
 from microgpt.sampling import (
@@ -185,9 +186,11 @@ def test_torch_chooses_and_reports_like_the_reference(
             logits = np.round(logits)
         rows = [i for i in range(len(sequences)) if position == 0 or rng.random() < 0.8]  # not all step together
         z = torch.from_numpy(logits[rows].copy())
-        tokens = sampler.sample([slots[i] for i in rows], [position] * len(rows), z)
+        masks = [random_mask(rng, sequences[i][0]) for i in rows]
+        words = [None if mask is None else mask_of(np.flatnonzero(mask).tolist(), VOCAB) for mask in masks]
+        tokens = sampler.sample([slots[i] for i in rows], [position] * len(rows), z, words)
         reports = sampler.logprobs([slots[i] for i in rows], tokens, z)
-        for i, token, report in zip(rows, tokens, reports, strict=True):
+        for i, token, report, allowed in zip(rows, tokens, reports, masks, strict=True):
             (params, prompt_ids), output = sequences[i], outputs[i]
             expected = next_token(
                 logits[i],
@@ -196,12 +199,22 @@ def test_torch_chooses_and_reports_like_the_reference(
                 partial(generators[i].uniform, position),
                 prompt_ids=prompt_ids,
                 output_ids=output,
+                allowed=allowed,
             )
             assert token == expected, (params, output)
-            z_reference = adjusted(logits[i], params, len(output), prompt_ids, output)
+            z_reference = adjusted(logits[i], params, len(output), prompt_ids, output, allowed)
             assert_same_report(report, token_logprobs(z_reference, params, token) if params.logprobs else None)
             output.append(token)
             assert sampler.goes_on(slots[i], token) == (params.ignore_eos or token not in params.stop_token_ids)
+
+
+def random_mask(rng: np.random.Generator, params: SamplingParams) -> np.ndarray | None:
+    """(vocab,) bool that leaves an id beside what `params` rule out, for one sequence in two."""
+    if rng.random() < 0.5:
+        return None
+    mask = rng.random(VOCAB) < rng.choice([0.1, 0.6])
+    mask[rng.choice([i for i in range(VOCAB) if i not in (*params.suppress_token_ids, *params.end_token_ids)])] = True
+    return mask
 
 
 def assert_same_report(got: TokenLogprobs | None, expected: TokenLogprobs | None) -> None:

@@ -62,12 +62,12 @@ class ScriptedEngine:
     def stats(self) -> Stats:
         """8 slots, all that live have one; 10 pages, 4 of them cached."""
         running = sum(live.request.num_samples for live in tuple(self.live.values()))
-        return Stats(running, 0, 8 - running, 8, 6, 4, 0, 10, self.num_prompt_tokens, 0)
+        return Stats(running, 0, 8 - running, 8, 6, 4, 0, 10, self.num_prompt_tokens, 0, 0)
 
     def check(self, request: GenerationRequest) -> None:
         pass
 
-    def add(self, request: GenerationRequest, is_checked: bool = False) -> None:
+    def add(self, request: GenerationRequest, is_checked: bool = False, num_before: int = 0) -> None:
         self.seen.append(request)
         self.num_prompt_tokens += len(request.prompt_ids) * request.num_samples
         self.live[request.id] = _Live(request)
@@ -76,7 +76,7 @@ class ScriptedEngine:
         if live := self.live.pop(request_id, None):
             self.cancelled.append(request_id)
             self._events += [
-                Finished(request_id, FinishReason.CANCELLED, Usage(1, live.sampled), index)
+                Finished(request_id, FinishReason.CANCELLED, Usage(1, live.sampled), index, queue_s=0.0)
                 for index in range(live.request.num_samples)
             ]
 

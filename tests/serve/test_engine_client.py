@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -13,6 +14,7 @@ from microgpt import (
     EngineFault,
     FinishReason,
     GenerationRequest,
+    InvalidRequest,
     NumericalError,
     Overloaded,
     SamplingParams,
@@ -150,9 +152,45 @@ def test_leaving_cancels_in_the_engine(tiny_checkpoint: Checkpoint):
             await eventually(lambda: client.in_flight == 1)
         await eventually(lambda: client.in_flight == 0)
         assert engine.cancelled == ["a"]
-        assert not client._generations
+        await eventually(lambda: not client._generations)
 
     run(scenario, tiny_checkpoint)
+
+
+def test_an_id_is_free_again_only_when_its_last_event_is_here(tiny_checkpoint: Checkpoint):
+    """For the engine it is free before: then the end of the first request would be taken for the second one's."""
+
+    async def scenario(client: EngineClient, engine: ScriptedEngine) -> None:
+        with client.submit([request("a", 1)]) as generation:
+            while client.in_flight:  # the loop does nothing meanwhile
+                time.sleep(0.001)
+            with pytest.raises(InvalidRequest, match="id must be unique among live requests, got 'a' again"):
+                client.submit([request("b"), request("a")])
+            assert (await generation.news())[0].text == "x"
+            with client.submit([request("a", 3)]) as second:
+                assert (await second.news(whole=True))[0].text == "xxx"
+        with client.submit([request("b", 10**6)]) as left:
+            await left.news()
+        with pytest.raises(InvalidRequest):
+            client.submit([request("b")])
+        await eventually(lambda: not client._generations)
+        with client.submit([request("b", 2)]) as third:
+            assert (await third.news(whole=True))[0].text == "xx"
+
+    run(scenario, tiny_checkpoint, pieces=("x",))
+
+
+def test_a_sample_may_fail_alone(tiny_checkpoint: Checkpoint):
+    async def scenario(client: EngineClient, engine: ScriptedEngine) -> None:
+        engine.failing = NumericalError("not finite")
+        with client.submit([request("a", 2), request("b", 5)], survives_failures=True) as generation:
+            first, second = sorted(await generation.news(whole=True), key=lambda progress: progress.index)
+        assert first.end is not None
+        assert second.end is None
+        assert isinstance(second.failure, NumericalError)
+        assert second.text == "xx"
+
+    run(scenario, tiny_checkpoint, pieces=("x",))
 
 
 def test_one_wake_up_of_the_loop_per_step(tiny_checkpoint: Checkpoint):

@@ -40,10 +40,12 @@ _MOST_PENALISED = 1e30  # see microgpt.sampling.reference
 # Rows of Slots.ints: most tokens of a sample and those it has; min_tokens; top_k; the generator; how many of Slots.ids
 # have a mark; samples that follow the one being made; the prompt's last token and its position; whether by_token
 # counts; whether log probabilities of sampled tokens are reported; of how many of the likeliest tokens and of how many
-# given ones such reports tell; and how many tokens of this burst had one.
+# given ones such reports tell; and how many tokens of this burst had one; whether only what Slots.allowed says may
+# come next.
 LIMIT, NUM_SAMPLED, MIN_TOKENS, TOP_K, RNG, NUM_BANNED, SAMPLES_LEFT, LAST_TOKEN, LAST_POSITION = range(9)
 ADJUSTED, IS_REPORTED, NUM_TOP, NUM_GIVEN, NUM_REPORTED = range(9, 14)
-NUM_INTS = 14
+MASKED = 14
+NUM_INTS = 15
 TEMPERATURE, TOP_P, MIN_P, REPETITION, FREQUENCY, PRESENCE = range(6)  # of Slots.floats
 NUM_FLOATS = 6
 # Rows of Slots.by_token: whether a token is in the prompt, how often in the output, what is added to its logit.
@@ -55,11 +57,11 @@ START, NEXT_SEED = range(2)
 class Slots(NamedTuple):
     """What each slot's sequence asked for, and how far it is. Columns are slots.
 
-    ints (14, slots) int64, floats (6, slots) float64, seeds (2, slots) uint64: by the names above. marks: (slots,
+    ints (15, slots) int64, floats (6, slots) float64, seeds (2, slots) uint64: by the names above. marks: (slots,
     vocab) uint8, bits for suppressed and stop ids. ids: (slots, most) int32, those with any mark, then those whose log
     probability is reported. by_token: (slots, 3, vocab) float64, kept only for slots with penalties or biases. reports:
     (slots, most) float64, flat; of each token its log probability, the likeliest ids, theirs, and those of the given
-    ids.
+    ids. allowed: (slots, words) uint32, bit i % 32 of word i // 32 for id i; looked at only where MASKED is set.
     """
 
     ints: np.ndarray
@@ -69,6 +71,7 @@ class Slots(NamedTuple):
     ids: np.ndarray
     by_token: np.ndarray
     reports: np.ndarray
+    allowed: np.ndarray
 
 
 class SampleRoom(NamedTuple):
@@ -245,6 +248,17 @@ def _adjust(z, at, vocab, by_token, slot, repetition, frequency, presence):
 
 
 @njit(nogil=True, cache=True, _nrt=False)
+def _keep_allowed(z, at, vocab, allowed, slot):
+    """Rule out the ids that allowed[slot] lacks: most masks have few bits, or nearly all."""
+    for word in range((vocab + 31) // 32):
+        bits = allowed[slot, word]
+        if bits != 0xFFFFFFFF:
+            for i in range(32 * word, min(32 * (word + 1), vocab)):
+                if not (bits >> np.uint32(i % 32)) & 1:
+                    z[at + i] = -np.inf
+
+
+@njit(nogil=True, cache=True, _nrt=False)
 def _drop_below(p, at, vocab, least, sums):
     """Set p[i] < least to 0 and sums to the chunks' new ones; returns the sum of all."""
     running = 0.0
@@ -349,7 +363,8 @@ def score(z, at, vocab, stride, token, slots, slot, reports, to, room):
 def choose(z, at, vocab, stride, slots, slot, position, room):
     """The id for the logits z[at : at + vocab], which are overwritten, or -1 where one of them is not finite.
 
-    position: where the token will stand. Adds to slots.reports where that was asked for.
+    position: where the token will stand. Adds to slots.reports where that was asked for. A mask holds for one token,
+    and with the other masks leaves an id.
     """
     most, sound = _maximum(z, at, vocab)
     if not sound:
@@ -366,7 +381,11 @@ def choose(z, at, vocab, stride, slots, slot, position, room):
             i = slots.ids[slot, b]
             if slots.marks[slot, i] & wanted:
                 z[at + i] = -np.inf
-    if banned or adjusted:
+    masked = slots.ints[MASKED, slot]
+    if masked:
+        slots.ints[MASKED, slot] = 0
+        _keep_allowed(z, at, vocab, slots.allowed, slot)
+    if banned or adjusted or masked:
         most, _ = _maximum(z, at, vocab)
     reported = slots.ints[IS_REPORTED, slot]
     if reported:
