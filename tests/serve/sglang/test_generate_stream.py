@@ -129,7 +129,7 @@ def test_a_list_of_one_has_an_index_and_one_alone_has_none(server: httpx.Client)
     assert not any("index" in event for event in stream(server, text="a"))
 
 
-def every_token(engine_pieces: tuple[str, ...], checkpoint: Checkpoint, *bodies: dict[str, Any], **environ: str) -> Any:
+def every_token(engine_pieces: tuple[str, ...], checkpoint: Checkpoint, *bodies: dict[str, Any], **environ: Any) -> Any:
     """The events of each body's stream from an engine that makes one token a step."""
     found = []
 
