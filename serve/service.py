@@ -26,7 +26,7 @@ from microgpt.constraints.constraint import Constraint
 from microgpt.rendered import PromptEncoder
 from serve.body import BodyRoom
 from serve.engine_client import EngineClient, EngineState, Generation, Progress
-from serve.errors import HttpError
+from serve.errors import HttpError, as_http_error
 from serve.grammars import Grammars
 
 __all__ = ["Generation", "Progress", "Service"]
@@ -118,8 +118,13 @@ class Service:
         return "ok" if self.client.state is EngineState.READY else "loading"
 
     def check_accepting(self) -> None:
-        """Raise 503 unless new work is accepted."""
+        """Raise 503 unless new work is accepted. A full queue is told before anything is read: what is refused is to
+        cost as little as it can."""
         if self.client.state is EngineState.READY and not self.draining:
+            try:
+                self.client.check_room()
+            except Overloaded as error:
+                raise as_http_error(error) from None
             return
         match self.status:
             case "loading":

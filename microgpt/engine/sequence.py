@@ -14,13 +14,16 @@ from microgpt.text_stream import TextStream
 class Job:
     """A request in the engine.
 
-    limit: most tokens of a sample. num_pages: for every position that a sample may reach. most_shared: of how many of
-    these the prefix cache may have K and V already. stop_rules: of stops in the text, None without. added_at: when it
-    came, on the engine's clock. next_sample: the first one that no sequence has taken. prompt_logprobs: as PromptScored
-    has them, None until they are known. num_left: samples that have not ended.
+    caller: its number. num_before: samples that the same caller added before it. limit: most tokens of a sample.
+    num_pages: for every position that a sample may reach. most_shared: of how many of these the prefix cache may have
+    K and V already. stop_rules: of stops in the text, None without. added_at: when it came, on the engine's clock.
+    next_sample: the first one that no sequence has taken. prompt_logprobs: as PromptScored has them, None until they
+    are known. num_left: samples that have not ended.
     """
 
     request: GenerationRequest
+    caller: int
+    num_before: int
     limit: int
     num_pages: int
     most_shared: int
@@ -49,6 +52,16 @@ class Job:
     def wants_scores(self) -> bool:
         """Whether log probabilities of the prompt are asked for and not known yet."""
         return self.request.params.prompt_logprobs_start is not None and self.prompt_logprobs is None
+
+    def is_first(self) -> bool:
+        """Whether its caller has no sample in the engine yet that came before the next one."""
+        return not self.num_before and not self.next_sample
+
+    @property
+    def turn(self) -> int:
+        """Its place among the waiting: a further sample steps back for as many later callers as samples went before it.
+        So many samples never keep later callers waiting for long, nor many later callers the samples."""
+        return self.caller + self.num_before + self.next_sample
 
 
 @dataclass(slots=True, eq=False)

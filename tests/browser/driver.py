@@ -69,6 +69,14 @@ def set_knob(page: Page, **values: str) -> None:
     press(dialog, "Close")
 
 
+def greedy(page: Page) -> Page:
+    """The page, whose replies are now always the likeliest ones: its seeds are random unless locked."""
+    dialog = open_sampling(page)
+    dialog.get_by_role("radio", name="Greedy").check()
+    press(dialog, "Close")
+    return page
+
+
 class Sent:
     """The bodies of generating requests that a page sends from now on."""
 

@@ -12,7 +12,18 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open
-from tests.browser.driver import ask, eventually, finished, open_sampling, press, replies, send, text_of, user_turns
+from tests.browser.driver import (
+    ask,
+    eventually,
+    finished,
+    greedy,
+    open_sampling,
+    press,
+    replies,
+    send,
+    text_of,
+    user_turns,
+)
 from tests.serve.server_process import ROOT, ServerProcess, server_process
 
 pytestmark = pytest.mark.browser
@@ -128,8 +139,9 @@ class TestStates:
     def test_overflow_and_lens(self, open_page: Open, picture: Picture, look: str):
         page = open_page(**LOOKS[look])
         press(page, "Tokens")
-        for _ in range(3):
-            ask(page, "please tell me a long story about the sea and the moon " * 3)
+        greedy(page)
+        for text in ("please tell me a long story about the sea and the moon", "thank you", "what is 3 + 4?"):
+            ask(page, text)
         page.get_by_role("textbox", name="Message", exact=True).fill("and then what happened to them all? " * 12)
         eventually(lambda: page.locator(".turn.unfit").count() > 0, page)
         check(page)

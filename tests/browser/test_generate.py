@@ -63,7 +63,7 @@ def test_samples_fill_while_they_stream_and_stop_cancels_all(open_page: Open, sl
     expect(page.locator(".sample[data-state=streaming]")).to_have_count(0)
 
 
-@pytest.mark.parametrize("asked", ["0", "51", "-1", "x", ""])
+@pytest.mark.parametrize("asked", ["0", "51", "-1", "1.5", ""])
 def test_the_number_of_samples_is_kept_in_range(page: Page, asked: str):
     requests = Sent(page)
     page.get_by_role("tab", name="Generate").click()

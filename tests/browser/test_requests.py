@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open
-from tests.browser.driver import ask, eventually, press, replies, set_knob, text_of
+from tests.browser.driver import ask, eventually, greedy, press, replies, set_knob, text_of
 from tests.serve.server_process import ServerProcess
 
 pytestmark = pytest.mark.browser
@@ -76,6 +76,7 @@ def test_a_replay_proves_itself_identical(page: Page):
 
 def test_a_replay_that_differs_says_so(page: Page):
     """The check is real: a remembered reply that is not what the request gives is found out."""
+    greedy(page)
     ask(page, "what is 3 + 4?")
     changed = page.evaluate(
         """() => {

@@ -7,13 +7,26 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Open
-from tests.browser.driver import Sent, ask, eventually, finished, post, press, replies, send, set_knob, text_of
+from tests.browser.driver import (
+    Sent,
+    ask,
+    eventually,
+    finished,
+    greedy,
+    open_sampling,
+    post,
+    press,
+    replies,
+    send,
+    set_knob,
+    text_of,
+)
 from tests.serve.server_process import ServerProcess
 
 pytestmark = pytest.mark.browser
 
 ROLES = ("user", "assistant", "user", "assistant", "user", "assistant", "user")
-LONG = "please tell me a long story about the sea and the moon " * 3
+LONG = "please tell me a long story about the sea and the moon"
 
 
 def with_probabilities(page: Page, text: str = "tell me about the sea") -> Locator:
@@ -49,7 +62,7 @@ def test_tokens_joined_are_the_reply_and_tinted_in_more_ways_than_colour(page: P
 
 
 def test_pointing_with_the_mouse_shows_ten_alternatives_that_the_server_confirms(page: Page, server: ServerProcess):
-    requests = Sent(page)
+    requests = Sent(greedy(page))
     reply = with_probabilities(page)
     reply.locator(".token").nth(2).hover()
     popover = page.locator("#alternatives")
@@ -64,13 +77,9 @@ def test_pointing_with_the_mouse_shows_ten_alternatives_that_the_server_confirms
     percents = [float(re.search(r"([\d.]+) ?%", text)[1]) for text in shown.all_inner_texts()]  # pyright: ignore
     assert percents == sorted(percents, reverse=True)
     assert 0 < sum(percents) <= 100.5
-    # At temperature 1 the odds of sampling are the model's own, which the page shows at any temperature.
-    body = requests.bodies[-1]
-    body = {**body, "stream": False, "return_logprob": True, "top_logprobs_num": 10}
-    made = post(server, "/generate", {**body, "sampling_params": {**body["sampling_params"], "temperature": 1}})
-    again = post(server, "/generate", body)
-    assert made["output_ids"][:2] == again["output_ids"][:2], "the same way to the third token"
-    top = made["meta_info"]["output_top_logprobs"][2]
+    # The log probabilities of a greedy sample are the model's own, which the page shows at any temperature.
+    body = {**requests.bodies[-1], "stream": False, "return_logprob": True, "top_logprobs_num": 10}
+    top = post(server, "/generate", body)["meta_info"]["output_top_logprobs"][2]
     for (logprob, _, _), percent in zip(top, percents[:10], strict=True):
         assert percent == pytest.approx(100 * math.exp(logprob), abs=0.06)
 
@@ -127,7 +136,7 @@ def test_an_alternative_branches_by_token_ids(page: Page):
     chosen.click()
     branch = replies(page).last
     expect(branch.locator(".position")).to_have_text("2/2")
-    finished(branch)
+    finished(branch).locator(".token").first.wait_for()
     pieces = branch.locator(".token").evaluate_all("tokens => tokens.map(token => token.textContent)")
     assert pieces[:3] == tokens[:3]
     assert pieces[3] != tokens[3]
@@ -168,8 +177,9 @@ def test_the_meter_counts_every_cell_of_the_context(page: Page, server: ServerPr
 
 def test_turns_that_will_not_fit_are_marked_before_they_are_dropped(page: Page, server: ServerProcess):
     said = []
-    for _ in range(3):
-        said += [LONG, text_of(ask(page, LONG)).strip()]
+    greedy(page)
+    for text in (LONG, "thank you", "what is 3 + 4?"):
+        said += [text, text_of(ask(page, text)).strip()]
     expect(page.locator(".turn.unfit")).to_have_count(0)
     draft = "and then what happened to them all? " * 12
     page.get_by_role("textbox", name="Message", exact=True).fill(draft)
@@ -184,20 +194,31 @@ def test_turns_that_will_not_fit_are_marked_before_they_are_dropped(page: Page, 
     expect(unfit).to_have_count(0)
 
 
-def test_a_reply_that_fills_the_context_ends_and_says_so(page: Page):
-    """The default model, made to ramble by a temperature at which it forgets to end."""
-    set_knob(page, temperature="3")
-    reply = ask(page, "tell me everything you know")
+def test_a_reply_that_fills_the_context_ends_and_says_so(page: Page, server: ServerProcess):
+    """The default model, at a temperature at which it hardly ever ends, with a seed for which it does not."""
+    prompt = post(server, "/tokenize", {"messages": [{"role": "user", "content": LONG * 15}]})["tokens"]
+    room = 512 - len(prompt)
+    params = {"temperature": 5, "max_new_tokens": room}
+    seed = next(
+        seed
+        for seed in range(100)
+        if len(
+            post(server, "/generate", {"input_ids": prompt, "sampling_params": {**params, "sampling_seed": seed}})[
+                "output_ids"
+            ]
+        )
+        == room
+    )
+    set_knob(page, temperature="5", seed=str(seed))
+    dialog = open_sampling(page)
+    dialog.get_by_role("checkbox", name="Lock seed").check()
+    press(dialog, "Close")
+    reply = ask(page, LONG * 15)
     found = numbers(page)
-    for _ in range(6):
-        if found["free"] == 0:
-            break
-        press(page, "Regenerate")
-        reply = finished(replies(page).last)
-        found = numbers(page)
-    assert found["prompt"] + found["reply"] == 512, found
+    assert (found["prompt"], found["reply"], found["free"]) == (len(prompt), room, 0)
     assert "context" in reply.inner_text().lower()
-    assert ask(page, "and now?").get_attribute("data-state") == "done"
+    greedy(page)
+    assert text_of(ask(page, "what is 3 + 4?")) == "3 + 4 = 7."
 
 
 # Tokenizer lens
