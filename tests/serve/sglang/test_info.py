@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,11 +15,13 @@ from prometheus_client.parser import text_string_to_metric_families
 import microgpt
 from microgpt import load_checkpoint
 from microgpt.engine import Stats
+from serve.dialects.sglang import embedding, info, score, tokenizer
 from serve.settings import load_settings, public_values
 from tests.serve.asgi_driver import GENERATE, Served, eventually, served
 from tests.serve.scripted_engine import ScriptedEngine, as_engine, run
 from tests.serve.server_process import server_process
 
+API_MD = Path(__file__).parents[3] / "docs" / "api.md"
 CHECKPOINT = load_checkpoint("tests/golden/chat_bpe")
 # By these SGLang's frontend chooses a chat template, looking at the model's path.
 TEMPLATE_PATTERNS = (
@@ -388,3 +391,22 @@ def test_wrong_methods_are_405(web: httpx.Client):
     for path in ("/model_info", "/get_server_info", "/get_load", "/v1/loads", "/v1/models", "/v1/models/x"):
         answer = web.post(path, json={})
         assert (answer.status_code, answer.headers["allow"]) == (405, "GET"), path
+
+
+# Documentation
+
+
+def test_the_documentation_names_every_route_and_every_field():
+    text = API_MD.read_text("utf-8")
+    for section, models in (
+        ("## Tokenizer", (tokenizer.TokenizeBody, tokenizer.DetokenizeBody)),
+        ("## POST /v1/score", (score.ScoreBody, score.Scores)),
+    ):
+        words = text.split(section)[1].split("\n## ")[0]
+        for model in models:
+            assert all(f"`{name}`" in words or f'"{name}"' in words for name in model.model_fields)
+    for operation in (*info.OPERATIONS, *embedding.OPERATIONS):
+        assert operation.path.replace("{name:path}", "{id}") in text
+    words = text.split("## Health and information")[1].split("\n## ")[0]
+    for name in (*TEXTS, *NUMBERS, *SWITCHES, *CORE, *AGGREGATE, *SECTIONS):
+        assert f"`{name}`" in words
