@@ -1,4 +1,5 @@
-"""Random load on the engine for as long as asked, with cancellations; fails if anything leaks.
+"""Random load on the engine for as long as asked, with cancellations, retractions and flushes;
+fails if anything leaks.
 
 Requests of all kinds come, run and are cancelled at random, in waves: between waves the engine runs dry, and then every
 slot must be free, every page free or cached, and every sample ended exactly once. Memory (resident set) is compared
@@ -69,6 +70,11 @@ def wave(engine: Engine, rng: random.Random, number: int, beginnings: list[tuple
         if open_samples and rng.random() < 0.1:
             engine.cancel(rng.choice(list(open_samples)))
             counts["cancels"] += 1
+        if rng.random() < 0.02:
+            counts["retractions"] += engine.retract()
+        if rng.random() < 0.01:
+            engine.flush_cache()
+            counts["flushes"] += 1
         for event in engine.step():
             if isinstance(event, TokenEvent):
                 counts["tokens"] += len(event.token_ids)

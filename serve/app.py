@@ -258,22 +258,27 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
                 }
             for small in dialect.operations:
                 document["paths"][small.path.replace(":path}", "}")] = {
-                    method.lower(): _described(small) for method in small.methods
+                    method.lower(): _described(small, method, schemas) for method in small.methods
                 }
         app.openapi_schema = document
     return app.openapi_schema
 
 
-def _described(operation: Operation) -> dict[str, Any]:
-    return {
+def _described(operation: Operation, method: str, schemas: dict[str, Any]) -> dict[str, Any]:
+    name = re.sub(r"\W+", "_", operation.path).strip("_")
+    described = {
         "summary": operation.summary,
-        "operationId": re.sub(r"\W+", "_", operation.path).strip("_"),
+        "operationId": name if len(operation.methods) == 1 else f"{name}_{method.lower()}",
         "parameters": [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
             for name in re.findall(r"{(\w+)", operation.path)
         ],
         "responses": {"200": {"description": "the answer"}},
     }
+    if operation.body is not None and method != "GET":  # OpenAPI has no bodies of GET
+        content = {"application/json": {"schema": _schema(operation.body, schemas)}}
+        described["requestBody"] = {"required": True, "content": content}
+    return described
 
 
 def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:

@@ -48,9 +48,9 @@ class EngineThread:
         self._on_ready, self._on_events, self._on_fault = on_ready, on_events, on_fault
         self._engine: Engine | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
-        # A request to add, an id to cancel, a function to call, or None to stop. Waits in C, where a Condition's are
-        # written in Python.
-        self._commands: SimpleQueue[GenerationRequest | str | _Call | None] = SimpleQueue()
+        # A request to add with the number of samples submitted before it, an id to cancel, a function to call, or None
+        # to stop. Waits in C, where a Condition's are written in Python.
+        self._commands: SimpleQueue[tuple[GenerationRequest, int] | str | _Call | None] = SimpleQueue()
         self._unsettled: deque[_Call] = deque()  # calls that wait for the engine to be settled
         self._lock = threading.Lock()  # guards everything below
         self._live: dict[str, set[int]] = {}  # samples that have not ended, by request
@@ -72,6 +72,11 @@ class EngineThread:
     def start(self) -> None:
         self._thread.start()
 
+    def check_room(self, num_added: int = 1) -> None:
+        """Raise Overloaded when `num_added` samples would be refused now. Waits for nothing."""
+        if self._num_live + num_added > self._max_queue:
+            raise Overloaded(f"queue is full: {self._num_live} of {self._max_queue} sequences are in work")
+
     def submit(self, requests: Sequence[GenerationRequest]) -> None:
         """Accept all of `requests` or none. Callable from any thread, and never waits for a step.
 
@@ -87,12 +92,13 @@ class EngineThread:
             for request in requests:
                 self._engine.check(request)
             num_added = sum(map(len, added.values()))
-            if self._num_live + num_added > self._max_queue:
-                raise Overloaded(f"queue is full: {self._num_live} of {self._max_queue} sequences are in work")
+            self.check_room(num_added)
             self._live |= added
             self._num_live += num_added
+        num_before = 0
         for request in requests:
-            self._commands.put(request)
+            self._commands.put((request, num_before))
+            num_before += request.num_samples
 
     def cancel(self, request_ids: Iterable[str]) -> None:
         """End requests within a step; each still gets its terminal event. Unknown or finished ids are ignored."""
@@ -162,7 +168,8 @@ class EngineThread:
                 else:
                     self._answer(command, engine)
             else:
-                engine.add(command, is_checked=True)  # by submit
+                request, num_before = command
+                engine.add(request, is_checked=True, num_before=num_before)  # checked by submit
         return True
 
     def _answer(self, call: _Call, engine: Engine) -> None:

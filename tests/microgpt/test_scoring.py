@@ -25,7 +25,7 @@ from microgpt import (
     build_engine,
     load_checkpoint,
 )
-from microgpt.backends import PAGE_TOKENS, numba_backend
+from microgpt.backends import PAGE_TOKENS, Burst, Feed, numba_backend
 from microgpt.checkpoint import StoredTensor
 from microgpt.engine import scheduler
 from microgpt.logprobs import TokenLogprobs
@@ -285,6 +285,29 @@ def test_samples_share_the_scores_of_their_prompt_which_is_computed_once(
     usages = {event.index: event.usage for event in events if isinstance(event, Finished)}
     assert [usages[i].num_cached for i in range(5)] == [0, 48, 48, 48, 48]
     assert {usage.completion_tokens for usage in usages.values()} == {3}
+
+
+@pytest.mark.parametrize("prefill_tokens", [512, 5])
+def test_prompts_with_many_likely_tokens_beside_each_take_smaller_steps(
+    prefill_tokens: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "PREFILL_TOKENS", prefill_tokens)
+    checkpoint = checkpoint_of(SHAPES[2])
+    engine = build_engine(checkpoint, dtype="float64", max_slots=3)
+    fed: list[int] = []
+    burst = engine.backend.burst
+
+    def watched(feeds: Sequence[Feed], max_steps: int, time_limit_s: float) -> list[Burst]:
+        fed.append(sum(len(feed.token_ids) for feed in feeds))
+        return burst(feeds, max_steps, time_limit_s)
+
+    monkeypatch.setattr(engine.backend, "burst", watched)
+    requests = [score(range(i, i + 90), 0, f"r{i}", top_logprobs=128) for i in range(3)]
+    found = scores(run(engine, *requests))
+    for request in requests:
+        assert_close(found[request.id, 0], oracle(checkpoint, request), 1e-9)
+    assert sum(fed) == 270
+    assert max(fed) == -(-prefill_tokens // 9)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -29,8 +29,6 @@ LOAD_FORMATS = ("auto", "safetensors")
 MAX_WEIGHTS = 1 << 20  # values in one answer
 MAX_VERSION = 256  # characters, in every answer
 
-BODY_AND_QUERY = ("GET", "POST")
-
 
 class _Body(BaseModel):
     """Unknown fields are ignored, null stands for a field that is left out."""
@@ -187,25 +185,25 @@ def _text(text: str, status: int = 200) -> Reply:
     return Reply(text.encode(), HTTPStatus(status), "text/plain; charset=utf-8")
 
 
-_POST = ("POST",)
+_POST, _BOTH = ("POST",), ("GET", "POST")
 
 OPERATIONS = (
-    Operation("/abort_request", "End requests", abort_request, _POST),
-    Operation("/flush_cache", "Empty the prefix cache", flush_cache, BODY_AND_QUERY),
-    Operation("/pause_generation", "Generate nothing for now", pause_generation, _POST),
-    Operation("/continue_generation", "Go on after a pause", continue_generation, _POST),
-    Operation("/update_weights_from_disk", "Serve other weights", update_weights_from_disk, _POST),
-    Operation("/update_weight_version", "Rename the weights", update_weight_version, _POST),
-    Operation("/get_weights_by_name", "Values of a tensor", get_weights_by_name, BODY_AND_QUERY),
-    Operation("/freeze_gc", "Spare the garbage collector", freeze_gc, BODY_AND_QUERY),
+    Operation("/abort_request", "End requests", abort_request, _POST, body=AbortBody),
+    Operation("/flush_cache", "Empty the prefix cache", flush_cache, _BOTH),
+    Operation("/pause_generation", "Generate nothing for now", pause_generation, _POST, body=PauseBody),
+    Operation("/continue_generation", "Go on after a pause", continue_generation, _POST, body=Nothing),
+    Operation("/update_weights_from_disk", "Serve other weights", update_weights_from_disk, _POST, body=WeightsBody),
+    Operation("/update_weight_version", "Rename the weights", update_weight_version, _POST, body=VersionBody),
+    Operation("/get_weights_by_name", "Values of a tensor", get_weights_by_name, _BOTH, body=NamedBody),
+    Operation("/freeze_gc", "Spare the garbage collector", freeze_gc, _BOTH),
     Operation("/configure_logging", "Refused", _absent("logging is set when it is started"), _POST),
-    Operation("/start_profile", "Refused", _absent("a profiler"), BODY_AND_QUERY),
-    Operation("/stop_profile", "Refused", _absent("a profiler"), BODY_AND_QUERY),
-    Operation("/slow_down", "Refused", _absent("slowing the model down"), BODY_AND_QUERY),
+    Operation("/start_profile", "Refused", _absent("a profiler"), _BOTH),
+    Operation("/stop_profile", "Refused", _absent("a profiler"), _BOTH),
+    Operation("/slow_down", "Refused", _absent("slowing the model down"), _BOTH),
     Operation("/release_memory_occupation", "Refused", _absent("lending its memory"), _POST),
     Operation("/resume_memory_occupation", "Refused", _absent("lending its memory"), _POST),
-    Operation("/load_lora_adapter", "Refused", _no_adapters(LoadAdapterBody), _POST),
-    Operation("/unload_lora_adapter", "Refused", _no_adapters(UnloadAdapterBody), _POST),
+    Operation("/load_lora_adapter", "Refused", _no_adapters(LoadAdapterBody), _POST, body=LoadAdapterBody),
+    Operation("/unload_lora_adapter", "Refused", _no_adapters(UnloadAdapterBody), _POST, body=UnloadAdapterBody),
 )
 # Which of all routes only an administrator may use.
 ADMIN_PATHS = frozenset(operation.path for operation in OPERATIONS)

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from microgpt import GenerationRequest, InvalidRequest
 from microgpt.constraints.compiler import eos_ids
+from microgpt.constraints.constraint import Constraint
 from microgpt.params import BOUNDS
 from serve.dialects.base import Route, Work
 from serve.dialects.sglang.errors import native_error
@@ -72,7 +73,7 @@ def _work(service: Service, asked: GenerateFields, arrival: Arrival) -> Work:
     forms = _logprob_forms(asked, prompts, n, config.vocab_size)
     requests: list[GenerationRequest] = []
     samples: list[Sample] = []
-    constraints = []
+    constraints: list[Constraint | None] = []
     for i, (prompt_ids, sampling, form) in enumerate(zip(prompts, samplings, forms, strict=True)):
         limit = sampling.limit(len(prompt_ids), config.block_size)
         special_text = {} if sampling.skip_special_tokens else _special_text(service)
@@ -93,7 +94,10 @@ def _work(service: Service, asked: GenerateFields, arrival: Arrival) -> Work:
             )  # fmt: skip
     stream = asked.get("stream") is True
     renderer = GenerateRenderer(samples, stream=stream, as_list=is_batch or n > 1)
-    return Work(requests, renderer, stream, wants_tokens=True, survives_failures=stream, refuses_in_stream=stream)
+    return Work(
+        requests, renderer, stream, wants_tokens=True, survives_failures=stream, refuses_in_stream=stream,
+        constraints=constraints if any(constraints) else (),
+    )  # fmt: skip
 
 
 _REFUSED = frozenset(REFUSED)

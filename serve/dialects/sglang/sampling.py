@@ -84,6 +84,7 @@ def read_sampling(given: SamplingFields, vocab_size: int, eos_ids: tuple[int, ..
         knobs["logit_bias"] = _logit_bias(value, vocab_size)
     _read_stops(given, knobs)
     skip_special_tokens = given.get("skip_special_tokens") is not False
+    stops_are_visible = not skip_special_tokens or len(knobs["stop_token_ids"]) > len(eos_ids)
     return Sampling(
         knobs,
         max_new_tokens,
@@ -92,7 +93,7 @@ def read_sampling(given: SamplingFields, vocab_size: int, eos_ids: tuple[int, ..
         _at_least_one(given, "n"),
         _constraint(given),
         skip_special_tokens,
-        not knobs.get("no_stop_trim") and (not skip_special_tokens or len(knobs["stop_token_ids"]) > len(eos_ids)),
+        stops_are_visible and "no_stop_trim" not in knobs and "ignore_eos" not in knobs,
         _at_least_one(given, "stream_interval"),
     )
 

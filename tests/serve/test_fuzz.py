@@ -1,0 +1,61 @@
+"""Cases that schemathesis makes up from the server's own OpenAPI document: whatever comes, no answer is a 5xx.
+
+FUZZ_CASES=5000 is what docs/reliability.md speaks of; FUZZ_SEED is where the cases begin.
+"""
+
+import os
+from collections import Counter
+
+import hypothesis
+import pytest
+import requests
+import schemathesis
+from schemathesis import APIOperation, Case, GenerationMode
+
+from tests.conftest import MakeModel
+from tests.serve.server_process import server_process
+
+FUZZ_CASES = int(os.environ.get("FUZZ_CASES", "1000"))
+FUZZ_SEED = int(os.environ.get("FUZZ_SEED", "0"))
+
+
+def fuzz(
+    operation: APIOperation, mode: GenerationMode, count: int, session: requests.Session, statuses: Counter[int]
+) -> None:
+    """Send up to `count` cases, adding to `statuses`; hypothesis shortens the first that is a 5xx."""
+
+    @hypothesis.seed(FUZZ_SEED)
+    @hypothesis.settings(
+        max_examples=count, database=None, deadline=None, suppress_health_check=list(hypothesis.HealthCheck)
+    )
+    @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
+    def ask(case: Case) -> None:
+        answer = case.call(session=session)
+        statuses[answer.status_code] += 1
+        assert answer.status_code < 500, f"{answer.status_code} {answer.content[:500]}: {case.as_curl_command()}"
+
+    ask()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120 + FUZZ_CASES / 10)
+def test_schemathesis_finds_no_5xx(make_model: MakeModel):
+    found: dict[str, Counter[int]] = {}
+    with server_process(make_model()) as server, requests.Session() as session:
+        schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
+        operations = [found.ok() for found in schema.get_all_operations()]
+        # Without a body or parameters there is one case, and no way for it to be wrong.
+        varied = [operation for operation in operations if operation.body or list(operation.iter_parameters())]
+        for operation in operations:
+            statuses = found[operation.label] = Counter()
+            fuzz(operation, GenerationMode.POSITIVE, 1, session, statuses)
+        for operation in varied:
+            for mode in GenerationMode:
+                fuzz(operation, mode, -(-FUZZ_CASES // (2 * len(varied))), session, found[operation.label])
+        assert requests.get(f"{server.url}/health").status_code == 200
+        assert "Traceback" not in "".join(server.err)
+    total = sum(map(Counter.total, found.values()))
+    print(f"\n{total} cases:")
+    for label, statuses in found.items():
+        print(f"{label}: " + ", ".join(f"{count} times {status}" for status, count in sorted(statuses.items())))
+    assert total >= FUZZ_CASES
