@@ -339,8 +339,8 @@ def test_readers_that_do_not_read_slow_nobody_and_get_merged_pieces(tmp_path: Pa
         print(
             f"\n{count} clients that did not read their {len(reading.data) / 2**20:.1f} MiB: "
             f"{statistics.median(num_pieces):.0f} pieces instead of {len(reading.events)}, {max(unsent) / 1024:.0f} "
-            f"KiB in the system's memory, {grown:.0f} KiB in the server's; another client's p50 and p99: {p50_p99(alone)} "
-            f"alone, {p50_p99(beside)} while the engine worked for them, {p50_p99(after)} after that"
+            f"KiB in the system's memory, {grown:.0f} KiB in the server's; another client's p50 and p99: "
+            f"{p50_p99(alone)} alone, {p50_p99(beside)} while the engine worked for them, {p50_p99(after)} after that"
         )
         assert max(unsent) < 2**18
         assert grown < 8192  # some of it is KV memory that nobody had used before
