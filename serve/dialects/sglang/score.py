@@ -139,7 +139,7 @@ def _prompts(service: Service, asked: ScoreBody) -> list[tuple[int, ...]]:
         texts = [item + query if asked.item_first else query + item for item in items]
         rows = [service.encode_prompt(text) for text in texts]
     elif is_ids(query) and all(map(is_ids, items)):
-        rows = [list(item + query if asked.item_first else query + item) for item in items]
+        rows = [[*item, *query] if asked.item_first else [*query, *item] for item in items]
     else:
         raise bad_value("query and items must both be text, or both be arrays of integers")
     context = service.config.block_size
