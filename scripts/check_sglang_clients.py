@@ -29,7 +29,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 SCRIPTS = Path(__file__).resolve().parent
 ROOT = SCRIPTS.parent
@@ -57,10 +56,10 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def process(command: list[str], log: Path, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+def process(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process whose output goes to `log`; ended at the end."""
     with log.open("wb") as output:
-        child = subprocess.Popen(command, stdout=output, stderr=output, **options)
+        child = subprocess.Popen(command, stdout=output, stderr=output, cwd=ROOT)
     try:
         yield child
     finally:
@@ -76,7 +75,7 @@ def process(command: list[str], log: Path, **options: Any) -> Iterator[subproces
 def worker(log: Path, *flags: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Our server: its address, once it is ready, and the process."""
     command = [sys.executable, "-m", "serve", "--port=0", "--rate-limit=off", "--rate-limit-info=off", *flags]
-    with process(command, log, cwd=ROOT) as child:
+    with process(command, log) as child:
         deadline = time.monotonic() + START_S
         while not (found := re.search(r"  url +(http://\S+)", log.read_text())):
             if child.poll() is not None or time.monotonic() > deadline:

@@ -159,7 +159,6 @@ class Engine:
         room = self.room(num_prompt)
         params = request.params
         limit = room if params.max_tokens is None else min(room, params.max_tokens)
-        scored = params.prompt_logprobs_start
         self._num_callers += not num_before
         job = Job(
             request,
@@ -167,17 +166,19 @@ class Engine:
             num_before,
             limit,
             num_pages=pages_for(num_prompt + max(limit, 1) - 1),  # the last token sampled needs no position
-            # The token before the first one that logits are needed for must be fed.
-            most_shared=self._most_shared(num_prompt if scored is None else max(scored, 1)),
+            most_shared=self._most_shared(request),
             stop_rules=compile_stops(params.stop, params.stop_regex) if params.stop or params.stop_regex else None,
             added_at=self._clock(),
         )
         self._live[request.id] = job
         insort(self._held if self._is_holding else self._waiting, job, key=_turn)
 
-    def _most_shared(self, num_tokens: int) -> int:
-        """How many pages of a prompt can come from the prefix cache when logits are needed after num_tokens of it."""
-        return min(self._most_kept, (num_tokens - 1) // PAGE_TOKENS)
+    def _most_shared(self, request: GenerationRequest, is_scored: bool = False) -> int:
+        """How many pages of a prompt can come from the prefix cache; is_scored: its log probabilities are known. The
+        token before the first one that logits are needed for must be fed."""
+        start = request.params.prompt_logprobs_start
+        first = len(request.prompt_ids) if start is None or is_scored else max(start, 1)
+        return min(self._most_kept, (first - 1) // PAGE_TOKENS)
 
     def cancel(self, request_id: str) -> None:
         """End what is left of a request now; Finished events come from the next `step`. An id that is not live is
@@ -278,6 +279,8 @@ class Engine:
         """
         self.retract()
         self.flush_cache()
+        for job in self._live.values():  # what was found of prompts was the old weights'
+            job.prompt_logprobs, job.most_shared = None, self._most_shared(job.request)
         swap()
         return len(self._retracted)
 
@@ -347,7 +350,7 @@ class Engine:
             self._retracted.popleft()
         while (at := self._next_waiting()) is not None:
             job = self._waiting[at]
-            if job.wants_scores and any(other.job is job for other in self._running.values()):
+            if job.wants_scores and any(other.is_scoring and other.job is job for other in self._running.values()):
                 return True  # for the first sample's, which are those of all
             shared: list[int] = []
             if job.most_shared:
@@ -512,7 +515,7 @@ class Engine:
         if sequence.request.params.prompt_logprobs_start is None:
             return
         events.append(sequence.scored())
-        sequence.job.most_shared = self._most_shared(sequence.num_prompt)  # further samples need no more of its logits
+        sequence.job.most_shared = self._most_shared(sequence.request, is_scored=True)
 
     def _end_prompt(self, sequence: Sequence, events: list[Event]) -> None:
         """End a sample of no tokens, whose prompt is complete."""

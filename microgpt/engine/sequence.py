@@ -231,4 +231,5 @@ class Sequence:
         self.num_computed = self.num_cached = num_cached
         self.num_resumed = len(self.output_ids)
         self.is_flushed = False
+        self.is_scoring = self.job.wants_scores and not self.output_ids
         self.scores.clear()

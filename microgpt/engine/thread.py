@@ -24,14 +24,16 @@ class _Call:
     when_settled: bool
     future: Future[Any] = field(default_factory=Future)
 
+KEPT_PART = 8  # one place in so many of the queue is for requests of one sample
+
 
 class EngineThread:
     """Builds an engine on a thread of its own and keeps it stepping.
 
-    max_queue: most samples accepted and not finished, running or waiting. on_ready: the engine is built; on_events:
-    what happened in a step; on_fault: the engine could not be built, or broke. All three run on the engine thread and
-    must neither block nor raise. After a fault or `stop`, every live request has had its Failed event, and every call
-    its result or an EngineFault.
+    max_queue: most samples accepted and not finished, running or waiting; see `check_room`. on_ready: the engine is
+    built; on_events: what happened in a step; on_fault: the engine could not be built, or broke. All three run on the
+    engine thread and must neither block nor raise. After a fault or `stop`, every live request has had its Failed
+    event, and every call its result or an EngineFault.
     """
 
     def __init__(
@@ -73,9 +75,15 @@ class EngineThread:
         self._thread.start()
 
     def check_room(self, num_added: int = 1) -> None:
-        """Raise Overloaded when `num_added` samples would be refused now. Waits for nothing."""
-        if self._num_live + num_added > self._max_queue:
-            raise Overloaded(f"queue is full: {self._num_live} of {self._max_queue} sequences are in work")
+        """Raise Overloaded when `num_added` samples would be refused now. Waits for nothing.
+
+        Many samples leave some places to single ones: few callers could keep the queue full of them.
+        """
+        num_live, most = self._num_live, self._max_queue
+        num_kept = most // KEPT_PART if num_added > 1 and num_live else 0
+        if num_live + num_added > most - num_kept:
+            message = f"queue is full: {num_live} of {most} sequences are in work"
+            raise Overloaded(f"{message}, {num_kept} places are for single ones" if num_kept else message)
 
     def submit(self, requests: Sequence[GenerationRequest]) -> None:
         """Accept all of `requests` or none. Callable from any thread, and never waits for a step.

@@ -11,6 +11,7 @@ import sys
 import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
+from uvicorn.config import LOGGING_CONFIG
 
 from microgpt.params import MAX_SEED
 
@@ -43,7 +44,7 @@ async def generate(body: Body) -> Answer:
 def main() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     is_logging = sys.argv[1:] == ["logging"]
-    log_config = copy.deepcopy(uvicorn.config.LOGGING_CONFIG)
+    log_config = copy.deepcopy(LOGGING_CONFIG)
     log_config["handlers"]["access"]["stream"] = "ext://sys.stderr"  # nobody reads what comes after the next line
     print(f"listening on http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
     config = uvicorn.Config(

@@ -9,7 +9,7 @@ import { showLens } from "./pieces.js";
 import { legend } from "./probabilities.js";
 import { canContinue, showNotice, stateOf } from "./reply.js";
 import { limit, nextParams } from "./sampling.js";
-import { facts, isReady, look, onReady } from "./server.js";
+import { describeModel, facts, isReady, look, onReady } from "./server.js";
 import { save } from "./store.js";
 import { AssistantTurn, UserTurn } from "./turns.js";
 
@@ -27,7 +27,7 @@ let changed, isTinted, hasLens;
 /** onChanged(): the open conversation was changed. */
 export function startChat(onChanged) {
   changed = onChanged;
-  byId("starters").append(...STARTERS.map((text) => el("button", { type: "button", onclick: () => send(text) }, text)));
+  byId("starters").append(...STARTERS.map((text) => el("button", { onclick: () => send(text) }, text)));
   byId("transcript").before(legend("legend"));
   isTinted = toggle("toggle-probabilities", tint);
   hasLens = toggle("toggle-tokens", plan);
@@ -99,7 +99,7 @@ function branch(index, position, id) {
   const params = nextParams(facts.context - prompt_ids.length, { given: forced.length });
   perform(addNode(conversation, parent, "assistant", ""), async (node, options) => {
     node.reply = newReply(prompt_ids, params, dropped, forced);
-    const text = await textOf(forced);
+    const text = await textOf(node.reply);
     if (id === facts.end_turn) node.reply.finish = "stop";
     else if (forced.length >= params.max_new_tokens) node.reply.finish = "length";
     else return extend(node.reply, text, options);
@@ -146,7 +146,7 @@ async function perform(index, work) {
     showNotice(view().notice, error, undefined, button("redo", goesOn ? "Continue" : "Try again", () => !run && (goesOn ? goOn(index) : fill(index))));
   }
   if (error?.mayPass) look();
-  announce(error ? `No reply: ${error.message}` : `Reply ${node.reply?.finish === "stop" ? "finished" : "stopped"}: ${text}`);
+  announce(error ? `No reply: ${error.message}` : `Reply ${node.reply?.finish === "stopped" ? "stopped" : "finished"}: ${text}`);
 }
 
 const toEnd = () => scrollTo({ top: document.documentElement.scrollHeight });
@@ -165,9 +165,7 @@ function render() {
   byId("transcript").replaceChildren(...shown.map((index) => views.get(index).element));
   focused.focus({ preventScroll: true }); // it may have been taken out and put back
   byId("start").hidden = shown.length > 0;
-  byId("start-facts").textContent = facts.parameters
-    ? `${count(facts.parameters)} parameters, a vocabulary of ${count(facts.vocab_size)} tokens, and room for ${count(facts.context)} of them in mind.`
-    : "";
+  byId("start-facts").textContent = describeModel();
   for (const index of shown) refresh(index);
   onDraft();
   tint();

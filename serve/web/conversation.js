@@ -82,8 +82,7 @@ export function fromFile(text) {
 
 /** A conversation with the known fields of `value` and no others. Raises Error naming the first bad field. */
 export function checked(value) {
-  demand(isObject(value), "A conversation must be an object");
-  demand(typeof value.title === "string", "title must be text");
+  demand(typeof value?.title === "string", "A conversation's title must be text");
   demand(Array.isArray(value.nodes) && value.nodes.length <= MAX_NODES, `nodes must be a list of at most ${MAX_NODES}`);
   const nodes = value.nodes.map(checkedNode);
   const activeOf = (wanted, parent) => {
@@ -97,9 +96,8 @@ export function checked(value) {
 
 function checkedNode(node, index) {
   const where = `nodes[${index}]`;
-  demand(isObject(node), `${where} must be an object`);
-  const { parent, role, text, active, at, reply } = node;
-  demand(Number.isInteger(parent) && parent >= ROOT && parent < index, `${where}.parent must be an earlier turn`);
+  const { parent, role, text, active, at, reply } = node ?? {};
+  demand(isIndex(parent, ROOT, index - 1), `${where}.parent must be an earlier turn`);
   demand(role === "user" || role === "assistant", `${where}.role must be user or assistant`);
   demand(typeof text === "string" && text.length <= MAX_TEXT, `${where}.text must be text of at most ${MAX_TEXT} characters`);
   const kept = { parent, role, text: text.toWellFormed(), active, at: time(at) };
@@ -107,11 +105,10 @@ function checkedNode(node, index) {
 }
 
 function checkedReply(reply, where) {
-  demand(isObject(reply) && isObject(reply.params), `${where} and its params must be objects`);
   const { prompt_ids, output_ids, forced, params, dropped, first_ms, total_ms, finish, model } = reply;
   demand(isIds(prompt_ids) && isIds(output_ids), `${where} must have lists of token ids`);
-  demand(Number.isInteger(forced) && forced >= 0 && forced <= output_ids.length, `${where}.forced is out of range`);
-  demand(PARAMS.every((name) => Number.isFinite(params[name])), `${where}.params must have numbers for ${PARAMS.join(", ")}`);
+  demand(isIndex(forced, 0, output_ids.length), `${where}.forced is out of range`);
+  demand(PARAMS.every((name) => Number.isFinite(params?.[name])), `${where}.params must have numbers for ${PARAMS.join(", ")}`);
   return {
     prompt_ids,
     output_ids,
@@ -125,8 +122,8 @@ function checkedReply(reply, where) {
   };
 }
 
-const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
-const isIds = (value) => Array.isArray(value) && value.length <= MAX_IDS && value.every((id) => Number.isInteger(id) && id >= 0 && id < 2 ** 31);
+const isIndex = (value, least, most) => Number.isInteger(value) && value >= least && value <= most;
+const isIds = (value) => Array.isArray(value) && value.length <= MAX_IDS && value.every((id) => isIndex(id, 0, 2 ** 31 - 1));
 const positive = (value) => (Number.isFinite(value) && value > 0 ? value : 0);
 const time = (value) => (Number.isFinite(value) && Math.abs(value) < 8.64e15 ? value : Date.now());
 

@@ -15,8 +15,7 @@ const ICONS = {
   copy: "M7 7h9v10H7zM13 7V3H4v10h3",
   edit: "M4 16l1-4 8-8 3 3-8 8zM11 6l3 3",
   redo: "M16 10a6 6 0 1 1-2-4.5M16 3v4h-4",
-  more: "M4 5l6 5-6 5M12 5v10",
-  check: "M4 10l4 4 8-9",
+  more: "M4 10h11M10 5l5 5-5 5",
   replay: "M4 10a6 6 0 1 0 2-4.5M4 3v4h4M10 7v4l3 2",
   code: "M7 5l-5 5 5 5M13 5l5 5-5 5",
   left: "M12 5l-5 5 5 5",
@@ -24,17 +23,17 @@ const ICONS = {
   trash: "M4 6h12M8 6V3h4v3M6 6l1 11h6l1-11",
   send: "M10 16V4M5 9l5-5 5 5",
   stop: "M6 6h8v8H6z",
-  light: "M10 6.5a3.5 3.5 0 1 1 0 7 3.5 3.5 0 0 1 0-7M10 1.5v2M10 16.5v2M1.5 10h2M16.5 10h2M4 4l1.4 1.4M14.6 14.6L16 16M4 16l1.4-1.4M14.6 5.4L16 4",
+  light: "M10 6a4 4 0 1 1 0 8 4 4 0 0 1 0-8M10 1v2M10 17v2M1 10h2M17 10h2M4 4l1 1M15 15l1 1M4 16l1-1M15 5l1-1",
   dark: "M16 12A7 7 0 0 1 8 4a7 7 0 1 0 8 8z",
   system: "M3 4h14v9H3zM7 17h6M10 13v4",
 };
 
-/** A new element. Properties that begin with "on" are listeners; true is an empty attribute; false and null are none. */
+/** A new element. Properties that begin with "on" are listeners; those that are false or null are left out. */
 export function el(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value !== false && value != null) element.setAttribute(name, value === true ? "" : value);
+    else if (value !== false && value != null) element.setAttribute(name, value);
   }
   element.append(...children.filter((child) => child != null));
   return element;
@@ -52,7 +51,7 @@ export function icon(name) {
 }
 
 export function button(iconName, label, onclick, properties = {}) {
-  return el("button", { type: "button", class: "quiet", onclick, ...properties }, icon(iconName), label);
+  return el("button", { class: "quiet", onclick, ...properties }, icon(iconName), label);
 }
 
 /** A button that shows its icon alone; its label is told to those who point at it or cannot see it. */
@@ -82,13 +81,8 @@ export async function copyText(text, element) {
   const done = await navigator.clipboard?.writeText(text).then(() => true, () => false);
   const said = done ? "Copied" : "The browser did not allow it";
   announce(said);
-  if (element.normal) return; // still saying so
-  element.normal = [...element.childNodes];
-  element.replaceChildren(icon(done ? "check" : "close"), element.textContent && said);
-  setTimeout(() => {
-    element.replaceChildren(...element.normal);
-    delete element.normal;
-  }, CONFIRM_MS);
+  element.dataset.said = done ? "✓" : "✕";
+  setTimeout(() => delete element.dataset.said, CONFIRM_MS);
 }
 
 /** One call of `draw` a frame however often it is asked for. */

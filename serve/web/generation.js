@@ -89,9 +89,9 @@ export async function extend(reply, text, { signal, onText, onWait }) {
   } catch (problem) {
     ({ error, finish: reply.finish } = outcomeOf(problem));
   }
-  // Two texts joined may have cut a character in two, and a stop holds one back; the tokens together have it.
-  const isJoined = output_ids.length > 0 || reply.finish === "stopped";
-  return { error, text: isJoined && !error ? await textOf(reply.output_ids).catch(() => growing.text) : growing.text };
+  // Where two texts met within a character, the tokens together have it whole.
+  const isBroken = output_ids.length > 0 && growing.text.includes("\ufffd");
+  return { error, text: isBroken && !error ? await textOf(reply).catch(() => growing.text) : growing.text };
 }
 
 /** What an exception means for a reply: Stop is no error. */
@@ -101,7 +101,10 @@ export function outcomeOf(problem) {
   return { error: problem, finish: problem.isLost ? "lost" : "failed" };
 }
 
-export const textOf = async (tokens) => (await sendJson("detokenize", { tokens })).text;
+/** The text of the tokens that `reply` has. */
+export async function textOf({ output_ids, params: { skip_special_tokens } }) {
+  return (await sendJson("detokenize", { tokens: output_ids, skip_special_tokens })).text;
+}
 
 /** Asks for `reply` again and compares: {count, at: the first token that differs or null, isSame: text too, isSameModel}. */
 export async function replay(reply, text) {
@@ -110,6 +113,8 @@ export async function replay(reply, text) {
   const count = Math.max(made.length, answer.output_ids.length);
   const at = Array.from({ length: count }, (_, i) => i).find((i) => made[i] !== answer.output_ids[i]) ?? null;
   facts.weight_version = answer.meta_info.weight_version;
-  const isSameText = reply.forced ? text.endsWith(answer.text) : text === answer.text;
+  // What was cut short may lack a character of which not all tokens had come.
+  const isWhole = (reply.finish === "stop" || reply.finish === "length") && !reply.forced;
+  const isSameText = isWhole ? text === answer.text : text.endsWith(answer.text) || answer.text.startsWith(text);
   return { count, at: at === null ? null : at + reply.forced, isSame: at === null && isSameText, isSameModel: reply.model === fingerprint() };
 }

@@ -111,7 +111,7 @@ async function branch(from, position, id) {
   card.element.focus();
   const onText = (text) => ((card.text = text), card.draw());
   const onWait = (left, error) => showNotice(card.view.notice, error, left);
-  const { text, error } = await extend(card.reply, await textOf(forced).catch(() => ""), { signal: new AbortController().signal, onText, onWait });
+  const { text, error } = await extend(card.reply, await textOf(card.reply).catch(() => ""), { signal: new AbortController().signal, onText, onWait });
   onText(text);
   if (error) showNotice(card.view.notice, error);
   announce(error ? `No sample: ${error.message}` : `Sample finished: ${text}`);

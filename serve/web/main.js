@@ -21,7 +21,9 @@ onTrouble({ askForKey, lost: look });
 for (const element of document.querySelectorAll("[data-icon]")) element.prepend(icon(element.dataset.icon));
 startTheme();
 startTabs();
-startDialogs();
+for (const dialog of document.querySelectorAll("dialog[closedby]")) {
+  dialog.prepend(iconButton("close", "Close", () => dialog.close(), { class: "close" }));
+}
 startSampling();
 startRecipe();
 startProbabilities();
@@ -31,7 +33,7 @@ startGrid();
 startSidebar();
 startStrip();
 onReady(() => {
-  byId("model-card").textContent = describeModel();
+  byId("model-card").textContent = `${facts.name}: ${describeModel()}`;
   byId("tab-chat").hidden = !facts.chat;
   if (!facts.chat) select("generate");
 });
@@ -62,7 +64,6 @@ function startTabs() {
     select(location.hash === "#chat" ? "generate" : "chat");
     byId("tabs").querySelector("[aria-selected='true']").focus();
   });
-  addEventListener("hashchange", () => select(location.hash.slice(1)));
   select(location.hash.slice(1));
 }
 
@@ -75,17 +76,6 @@ function select(wanted) {
     byId(`panel-${each}`).hidden = each !== name;
   }
   history.replaceState(null, "", `#${name}`);
-}
-
-/** Each dialog but that for the key, which has buttons of its own, is closed by a button, or by a press beside it. */
-function startDialogs() {
-  for (const dialog of document.querySelectorAll("dialog:not(#key-dialog)")) {
-    dialog.prepend(iconButton("close", "Close", () => dialog.close(), { class: "close" }));
-    dialog.addEventListener("pointerdown", ({ target, clientX, clientY }) => {
-      const { left, right, top, bottom } = dialog.getBoundingClientRect();
-      if (target === dialog && (clientX < left || clientX > right || clientY < top || clientY > bottom)) dialog.close();
-    });
-  }
 }
 
 /** Asks for the API key. Resolves to whether one was given. */

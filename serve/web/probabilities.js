@@ -118,7 +118,7 @@ function alternative({ id, text, p }, inReply, onclick) {
   bar.style.setProperty("--share", p);
   const name = inReply || visible(text);
   const state = inReply ? { "aria-current": true, "aria-disabled": true } : { onclick };
-  return el("button", { type: "button", class: "alternative", title: `token ${id}`, "aria-label": `${name}, ${percent(p)}${inReply ? ", in the reply" : ""}`, ...state },
+  return el("button", { class: "alternative", title: `token ${id}`, "aria-label": `${name}, ${percent(p)}${inReply ? ", in the reply" : ""}`, ...state },
     el("bdi", { class: "mono" }, name), el("span", { class: "figure" }, percent(p)), bar);
 }
 

@@ -14,10 +14,10 @@ const PRESETS = [
 
 // slider: how far it goes; the number beside it goes to max.
 const FIELDS = [
-  { name: "temperature", label: "Temperature", min: 0, max: 100, step: 0.05, slider: 2, about: "0 always takes the likeliest token; above 1 flattens the odds." },
-  { name: "top_k", label: "Top-k", min: 0, max: 1e6, step: 1, slider: 100, about: "Keeps only the k likeliest tokens; 0 keeps all." },
-  { name: "top_p", label: "Top-p", min: 0.01, max: 1, step: 0.01, slider: 1, about: "Keeps the likeliest tokens that together reach this probability." },
-  { name: "min_p", label: "Min-p", min: 0, max: 1, step: 0.01, slider: 1, about: "Drops tokens with less than this share of the likeliest one's probability." },
+  { name: "temperature", label: "Temperature", min: 0, max: 100, step: 0.05, slider: 2, about: "0 always takes the likeliest token; above 1, odds even out." },
+  { name: "top_k", label: "Top-k", min: 0, max: 1e6, step: 1, slider: 100, about: "Only the k likeliest tokens; 0 is all." },
+  { name: "top_p", label: "Top-p", min: 0.01, max: 1, step: 0.01, slider: 1, about: "Only the likeliest tokens that together reach this." },
+  { name: "min_p", label: "Min-p", min: 0, max: 1, step: 0.01, slider: 1, about: "Only tokens with this share of the likeliest one's probability." },
   { name: "max_tokens", label: "Max tokens", min: 1, max: 1e6, step: 1, isOptional: true, about: "Empty: for as long as the context has room." },
   { name: "seed", label: "Seed", min: 0, max: Number.MAX_SAFE_INTEGER, step: 1, about: "The same seed and settings give the same reply." },
 ];

@@ -59,8 +59,7 @@ export const LEVELS = ["over 90 %", "50–90 %", "20–50 %", "5–20 %", "under
 
 /** A probability as people write it. */
 export function percent(p) {
-  if (p < 0.0001) return "< 0.01 %";
-  return `${(100 * p).toFixed(p < 0.01 || (p > 0.9995 && p < 0.99995) ? 2 : p < 0.9995 ? 1 : 0)} %`;
+  return p < 0.0001 ? "< 0.01 %" : `${(100 * p).toFixed(p < 0.01 || p > 0.999 ? 2 : 1)} %`;
 }
 
 export function describeEntropy(range) {

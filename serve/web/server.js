@@ -60,7 +60,7 @@ function say(state, text) {
 }
 
 export const describeModel = () =>
-  `${facts.name}: ${count(facts.parameters)} parameters, ${count(facts.context)} tokens of context, a vocabulary of ${count(facts.vocab_size)}`;
+  facts.context ? `${count(facts.parameters)} parameters, ${count(facts.context)} tokens of context, a vocabulary of ${count(facts.vocab_size)}` : "";
 
 /** The numbers of /metrics: name (labels dropped, series added up) -> value. */
 export async function readMetrics() {

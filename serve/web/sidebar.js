@@ -50,7 +50,7 @@ const nameOf = ({ title }) => title || "Untitled";
 function item(conversation) {
   const name = nameOf(conversation);
   const row = el("li", {},
-    el("button", { type: "button", class: "title", title: name, "aria-current": conversation === current() || null, onclick: () => openAndClose(conversation) },
+    el("button", { class: "title", title: name, "aria-current": conversation === current() || null, onclick: () => openAndClose(conversation) },
       el("bdi", {}, name)),
     iconButton("edit", `Rename ${name}`, () => rename(row, conversation)),
     iconButton("trash", `Delete ${name}`, () => remove(conversation)));
@@ -95,7 +95,7 @@ function remove(conversation) {
     touched();
     list.querySelector("[aria-current]").focus();
   };
-  const undo = el("button", { type: "button", onclick: bringBack }, "Undo");
+  const undo = el("button", { onclick: bringBack }, "Undo");
   // Stays until the next one is deleted: nobody has to be quick.
   byId("deleted").replaceChildren(el("span", {}, "Deleted “", el("bdi", {}, nameOf(conversation)), "”"), undo);
   draw();

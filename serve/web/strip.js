@@ -1,15 +1,20 @@
 // The server strip: a look at /metrics each second, while somebody can see it.
 
-import { byId, count } from "./dom.js";
+import { byId, count, el } from "./dom.js";
 import { isReady, readMetrics } from "./server.js";
 
 const PERIOD_MS = 1000;
 const KEPT = 60;
 const [WIDTH, HEIGHT] = [240, 36];
+const LABELS = { speed: "Tokens/s", running: "Running", queued: "Queued", batch: "Batch size", hits: "Cache hits" };
 let speeds = Array(KEPT).fill(0);
 let last = null; // {at, values}
 
-export const startStrip = () => setInterval(tick, PERIOD_MS);
+export function startStrip() {
+  const rows = Object.entries(LABELS).map(([name, label]) => el("div", {}, el("dt", {}, label), el("dd", { "data-metric": name }, "–")));
+  document.querySelector("#server dl").append(...rows);
+  setInterval(tick, PERIOD_MS);
+}
 
 async function tick() {
   const isSeen = !document.hidden && byId("server").checkVisibility() && isReady();

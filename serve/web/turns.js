@@ -63,7 +63,7 @@ export class UserTurn extends Turn {
       send();
     });
     const form = el("div", { class: "edit" }, area, el("div", { class: "row" },
-      el("button", { type: "button", onclick: end }, "Cancel"), el("button", { type: "button", class: "primary", onclick: send }, "Send edited")));
+      el("button", { onclick: end }, "Cancel"), el("button", { type: "button", class: "primary", onclick: send }, "Send edited")));
     this.text.replaceWith(form);
     this.actions.hidden = true;
     area.value = this.content;

@@ -54,8 +54,6 @@ class Watch:
     def _console(self, message: "ConsoleMessage") -> None:
         if self._failures and message.text.startswith(FAILED_LOAD):
             return
-        if "model_info" in str(message.location):  # TEMPORARY
-            return
         if message.type in ("error", "warning", "assert"):
             self._problems.append(f"console {message.type}: {message.text} {message.location}")
 

@@ -209,7 +209,7 @@ def test_grace_is_bounded_and_what_it_cuts_off_gets_an_error():
         def ask() -> None:
             answers.append(httpx.post(server.url + "/microgpt/v1/generate", json=body, timeout=30))
 
-        threads = [threading.Thread(target=ask) for _ in range(5)]  # seconds of work
+        threads = [threading.Thread(target=ask) for _ in range(4)]  # seconds of work
         for thread in threads:
             thread.start()
         time.sleep(0.3)
@@ -218,7 +218,7 @@ def test_grace_is_bounded_and_what_it_cuts_off_gets_an_error():
         assert time.monotonic() - started_at < 5
         for thread in threads:
             thread.join(10)
-        assert len(answers) == 5
+        assert len(answers) == 4
         assert {answer.status_code for answer in answers} <= {200, 503}
         cut = [answer.json() for answer in answers if answer.status_code == 503]
         assert cut

@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 
 from microgpt import ModelConfig, save_checkpoint
+from microgpt.engine.scheduler import BURST_STEPS
 from microgpt.tokenizers import CharTokenizer
 from tests.conftest import random_arrays
 from tests.serve.faulty_server import BAD_POSITION
@@ -141,26 +142,31 @@ def gaps_between(answer: Answer, start: float, end: float) -> list[float]:
 
 def test_the_samples_of_others_keep_nobody_waiting(server: ServerProcess):
     async def scenario() -> None:
-        clients = await connect_many(server.url, 6)
-        await clients[5].ask(post(GENERATE, max_tokens=2))
-        many = [
-            asyncio.create_task(client.ask(post(GENERATE, num_samples=50, max_tokens=100, temperature=2, seed=seed)))
-            for seed, client in enumerate(clients[:5])
+        *others, client = await connect_many(server.url, 7)
+        await client.ask(post(GENERATE, max_tokens=2))
+        body = {"num_samples": 50, "max_tokens": 100, "temperature": 2}
+        asking = [
+            asyncio.create_task(other.ask(post(GENERATE, seed=seed, **body))) for seed, other in enumerate(others)
         ]
         await asyncio.sleep(0.1)
         took = []
-        while not any(task.done() for task in many):
-            took.append((await clients[5].ask(post(GENERATE, max_tokens=8))).took_s)
-        answers = await asyncio.gather(*many)
-        assert {answer.status for answer in answers} == {200}
+        while not any(task.done() and task.result().status == 200 for task in asking):
+            answer = await client.ask(post(GENERATE, max_tokens=8))
+            assert answer.status == 200
+            took.append(answer.took_s)
+        answers = await asyncio.gather(*asking)
+        assert Counter(answer.status for answer in answers) == {
+            200: 4,
+            503: 2,
+        }  # an eighth of the queue is not for them
         slowest = max(answer.took_s for answer in answers)
         print(
-            f"\n5 clients with 50 samples of up to 100 tokens each took {ms(slowest)}; a sixth with 8 tokens "
-            f"waited {ms(*took[:3])}"
+            f"\nfour clients with 50 samples of up to 100 tokens each were answered after {ms(slowest)}; one that "
+            f"asked for 8 tokens meanwhile, after {ms(*took[:3])}"
         )
         assert took[0] < slowest / 2
-        for client in clients:
-            client.leave()
+        for each in (*others, client):
+            each.leave()
 
     within(60, scenario())
 
@@ -306,7 +312,7 @@ def crawl(server: ServerProcess, request: bytes) -> socket.socket:
 @pytest.mark.slow
 def test_readers_that_do_not_read_slow_nobody_and_get_merged_pieces(tmp_path: Path):
     count = 3
-    request = {"num_samples": 50, "max_tokens": 1200, "stream": True, "temperature": 0.01}
+    request = {"num_samples": 50, "max_tokens": 1900, "stream": True, "temperature": 0.01}
 
     async def regular(server: ServerProcess, seconds: float) -> list[float]:
         """How long short answers take, one after the other."""
@@ -326,24 +332,26 @@ def test_readers_that_do_not_read_slow_nobody_and_get_merged_pieces(tmp_path: Pa
         beside = await regular(server, 1)
         await settled(server)  # nobody has read a byte yet
         after = await regular(server, 1)
-        grown = resident_kib(server) - memory
-        sizes = []
+        grown = (resident_kib(server) - memory) / count
+        unsent = [unsent_bytes(connection) for connection in crawling]
+        num_pieces = []
         for connection in crawling:
             answer = Answer(0, await asyncio.to_thread(read_stream, connection))
             assert answer.events[-1] == reading.events[-1]
             assert joined(answer) == joined(reading)
-            sizes.append(len(answer.events))
+            assert max(len(event["delta"]) for event in answer.events[:-1]) > BURST_STEPS  # of several bursts
+            num_pieces.append(len(answer.events))
         print(
             f"\n{count} clients that did not read their {len(reading.data) / 2**20:.1f} MiB: "
-            f"{statistics.median(sizes):.0f} pieces instead of {len(reading.events)}, {grown / count:.0f} KiB of "
-            f"memory each; another client's p50 and p99: {p50_p99(alone)} alone, {p50_p99(beside)} while the engine "
-            f"worked for them, {p50_p99(after)} after that"
+            f"{statistics.median(num_pieces):.0f} pieces instead of {len(reading.events)}, {max(unsent) / 1024:.0f} "
+            f"KiB in the system's memory, {grown:.0f} KiB in the server's; another client's p50 and p99: "
+            f"{p50_p99(alone)} alone, {p50_p99(beside)} while the engine worked for them, {p50_p99(after)} after that"
         )
-        assert statistics.median(sizes) < len(reading.events) / 2
-        assert grown / count < 4096  # some of it is KV memory that nobody had used before
+        assert max(unsent) < 2**18
+        assert grown < 8192  # some of it is KV memory that nobody had used before
 
-    with server_process(talkative_model(tmp_path, 16, n_head=1, n_layer=1, block_size=2048)) as server:
-        within(60, scenario(server))
+    with server_process(talkative_model(tmp_path, 16, n_head=1, n_layer=2, block_size=2048)) as server:
+        within(110, scenario(server))
 
 
 def joined(answer: Answer) -> dict[int, str]:
@@ -352,6 +360,16 @@ def joined(answer: Answer) -> dict[int, str]:
     for event in answer.events[:-1]:
         texts[event["index"]] = texts.get(event["index"], "") + event["delta"]
     return texts
+
+
+def unsent_bytes(connection: socket.socket) -> int:
+    """How much the system keeps for the other end of a connection in this machine to read."""
+    port = f":{connection.getsockname()[1]:04X}"
+    for line in Path("/proc/net/tcp").read_text().splitlines():
+        fields = line.split()
+        if fields[2].endswith(port):
+            return int(fields[4].partition(":")[0], 16)
+    raise LookupError(port)
 
 
 def read_stream(connection: socket.socket) -> bytes:
