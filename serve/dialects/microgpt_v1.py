@@ -86,15 +86,17 @@ class MessageBody(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
-    role: str = Field(description="user or assistant")
-    content: str = Field(description="not only white space")
+    role: str = Field(description="user or assistant", json_schema_extra={"enum": ["user", "assistant"]})
+    content: str = Field(description="not only white space", json_schema_extra={"minLength": 1})
 
 
 class ChatBody(_Sampling):
     """A conversation to reply to."""
 
     # FailFast: of a million wrong messages the first is enough.
-    messages: Annotated[list[MessageBody], FailFast()] = Field(description="at least one turn")
+    messages: Annotated[list[MessageBody], FailFast()] = Field(
+        description="at least one turn", json_schema_extra={"minItems": 1, "maxItems": MAX_MESSAGES}
+    )
 
 
 class GenerateAnswer(BaseModel):
