@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from microgpt.engine import Engine, EngineThread, build_engine, load
     from microgpt.errors import (
         CheckpointError,
+        ConstraintError,
         DataError,
         EngineFault,
         InvalidRequest,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         Finished,
         FinishReason,
         GenerationRequest,
+        PromptScored,
         TokenEvent,
         Usage,
     )
@@ -38,6 +40,7 @@ _HOMES = {
     "microgpt.engine": ("Engine", "EngineThread", "build_engine", "load"),
     "microgpt.errors": (
         "CheckpointError",
+        "ConstraintError",
         "DataError",
         "EngineFault",
         "InvalidRequest",
@@ -52,6 +55,7 @@ _HOMES = {
         "Finished",
         "FinishReason",
         "GenerationRequest",
+        "PromptScored",
         "TokenEvent",
         "Usage",
     ),
@@ -61,6 +65,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "Checkpoint",
     "CheckpointError",
+    "ConstraintError",
     "DataError",
     "Engine",
     "EngineFault",
@@ -75,6 +80,7 @@ __all__ = [
     "ModelConfig",
     "NumericalError",
     "Overloaded",
+    "PromptScored",
     "SamplingParams",
     "TokenEvent",
     "Usage",

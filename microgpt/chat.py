@@ -26,11 +26,23 @@ class Message:
 @dataclass(frozen=True, slots=True)
 class ChatPrompt:
     """ids: what the model is given. full_ids: the whole conversation rendered. tokens_dropped: how many of those
-    the model does not see."""
+    the model does not see. turn_lengths: how many of `ids` each message has, its role token and end_turn among them;
+    0 if it was dropped."""
 
     ids: tuple[int, ...]
     full_ids: tuple[int, ...]
     tokens_dropped: int
+    turn_lengths: tuple[int, ...]
+
+    @property
+    def spans(self) -> list[tuple[int, int] | None]:
+        """Of each message, from where to where in `ids` it is (half-open); None if it was dropped."""
+        end = len(self.ids) - 1 - sum(self.turn_lengths)  # 1 after a BOS, else 0; the assistant token is last
+        found: list[tuple[int, int] | None] = []
+        for length in self.turn_lengths:
+            found.append((end, end + length) if length else None)
+            end += length
+        return found
 
 
 def chat_prompt(tokenizer: Tokenizer, block_size: int, messages: Sequence[Message]) -> ChatPrompt:
@@ -72,20 +84,24 @@ def render_turn(tokenizer: Tokenizer, chat: ChatTokens, message: Message) -> lis
 
 def _fit(turns: list[list[int]], chat: ChatTokens, bos: int, keep: int) -> ChatPrompt:
     """The newest turns that fit in `keep` tokens after a BOS; the last user turn survives, shortened if need be."""
-    full = [token for turn in turns for token in turn] + [chat.assistant]
+    full = (*(token for turn in turns for token in turn), chat.assistant)
     if len(full) <= keep:
-        return ChatPrompt(tuple(full), tuple(full), 0)
-    first = len(full) - keep
-    start = full.index(chat.end_turn, first) + 1  # exists: the last turn ends two tokens before the end
-    prompt = [bos, *full[start:]]
+        return ChatPrompt(full, full, 0, tuple(map(len, turns)))
+    start = full.index(chat.end_turn, len(full) - keep) + 1  # exists: the last turn ends two tokens before the end
+    num_dropped, num_tokens = 0, 0
+    while num_tokens < start:
+        num_tokens += len(turns[num_dropped])
+        num_dropped += 1
+    kept: list[list[int]] = [[]] * num_dropped + turns[num_dropped:]
     user_turns = [i for i, turn in enumerate(turns) if turn[0] == chat.user]
-    if user_turns and sum(map(len, turns[: user_turns[-1]])) < start:
-        prompt = _shorten_last_user_turn(turns[user_turns[-1] :], chat, bos, keep)
-    return ChatPrompt(tuple(prompt), tuple(full), len(full) - (len(prompt) - 1))
+    if user_turns and user_turns[-1] < num_dropped:
+        kept = [[]] * user_turns[-1] + _shorten_last_user_turn(turns[user_turns[-1] :], chat, keep)
+    prompt = (bos, *(token for turn in kept for token in turn), chat.assistant)
+    return ChatPrompt(prompt, full, len(full) - (len(prompt) - 1), tuple(map(len, kept)))
 
 
-def _shorten_last_user_turn(turns: list[list[int]], chat: ChatTokens, bos: int, keep: int) -> list[int]:
-    """[BOS, user] + the end of the content of turns[0] + all after it; of the assistant turns after it, the oldest
+def _shorten_last_user_turn(turns: list[list[int]], chat: ChatTokens, keep: int) -> list[list[int]]:
+    """What is kept of a user turn and the assistant turns after it: the end of its content; of the others, the oldest
     go first until some of the content fits."""
     content, later = turns[0][1:-1], turns[1:]
     room = keep - 4 - sum(map(len, later))  # for content, beside BOS, user, end_turn and the final assistant token
@@ -93,5 +109,5 @@ def _shorten_last_user_turn(turns: list[list[int]], chat: ChatTokens, bos: int, 
     while first < len(later) and room < min(1, len(content)):
         room += len(later[first])
         first += 1
-    kept = content[max(0, len(content) - room) :]
-    return [bos, chat.user, *kept, chat.end_turn, *(token for turn in later[first:] for token in turn), chat.assistant]
+    kept = [chat.user, *content[max(0, len(content) - room) :], chat.end_turn]
+    return [kept, *([[]] * first), *later[first:]]

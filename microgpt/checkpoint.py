@@ -38,6 +38,10 @@ class StoredTensor:
             return (self.bits.astype(np.uint32) << 16).view(np.float32)
         return self.bits.astype(np.float32)
 
+    def first(self, most: int) -> list[float]:
+        """The first `most` values, row by row."""
+        return StoredTensor(self.dtype, self.bits.reshape(-1)[:most]).widened().tolist()
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:

@@ -132,7 +132,9 @@ class SamplingParams:
     Knobs of several values take any iterable (logit_bias a mapping, too) and are stored as tuples.
     """
 
-    max_tokens: int | None = _knob(None, Bounds(1), "most tokens to sample; None: until the context is full")
+    max_tokens: int | None = _knob(
+        None, Bounds(0), "most tokens to sample; 0: the prompt is computed alone; None: until the context is full"
+    )
     min_tokens: int = _knob(0, Bounds(0), "stop tokens are not sampled before this many tokens are out")
     temperature: float = _knob(1.0, Bounds(0), "divides the logits; 0 is greedy")
     top_k: int = _knob(0, Bounds(0), "keep only the k likeliest tokens; 0: all")
@@ -157,7 +159,7 @@ class SamplingParams:
     suppress_token_ids: tuple[int, ...] = _knob((), Ids(), "never sampled")
     logprobs: bool = _knob(False, Flag(), "report the log probability of each sampled token")
     prompt_logprobs_start: int | None = _knob(
-        None, Bounds(0), "report those of the prompt's tokens from this position on; None: of none"
+        None, Bounds(0), "report those of the prompt's tokens from this position on, logprobs or not; None: of none"
     )
     top_logprobs: int = _knob(0, Bounds(0, MAX_TOP_LOGPROBS), "so many of the likeliest tokens beside each of these")
     logprob_token_ids: tuple[int, ...] = _knob(

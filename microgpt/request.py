@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from microgpt.errors import MicrogptError
 from microgpt.logprobs import TokenLogprobs
 from microgpt.params import SamplingParams
+
+if TYPE_CHECKING:
+    from microgpt.constraints.matcher import CompiledConstraint
 
 
 class FinishReason(StrEnum):
@@ -35,6 +38,7 @@ class GenerationRequest:
     id: unique among live requests. prompt_ids: at least one id of the vocabulary, at most block_size of them.
     special_text: what special tokens look like in the answer's text (id -> text); absent ones are invisible.
     cache_key: requests share K and V of equal beginnings only with requests of the same key.
+    constraint: what the whole text of each sample must match, by the compiler for this model's tokenizer.
     """
 
     id: str
@@ -43,6 +47,7 @@ class GenerationRequest:
     special_text: Mapping[int, str] = field(default_factory=dict)
     num_samples: int = 1
     cache_key: str = ""
+    constraint: "CompiledConstraint | None" = None
 
 
 class PromptScored(NamedTuple):
@@ -77,7 +82,8 @@ class Finished(NamedTuple):
     """The terminal event of a sample that ran to its end or was cancelled.
 
     matched: what stopped it: a stop token's id, a stop string or a pattern. queue_s: seconds from its acceptance by the
-    engine to its slot.
+    engine to its slot; None if it was cancelled before it had one. num_retractions: how often it lost its slot and got
+    another one.
     """
 
     request_id: str
@@ -85,7 +91,8 @@ class Finished(NamedTuple):
     usage: Usage
     index: int = 0
     matched: int | str | None = None
-    queue_s: float = 0.0
+    queue_s: float | None = None
+    num_retractions: int = 0
 
 
 class Failed(NamedTuple):

@@ -1,4 +1,5 @@
-"""Random load on the engine for as long as asked, with cancellations; fails if anything leaks.
+"""Random load on the engine for as long as asked, with cancellations, retractions and flushes;
+fails if anything leaks.
 
 Requests of all kinds come, run and are cancelled at random, in waves: between waves the engine runs dry, and then every
 slot must be free, every page free or cached, and every sample ended exactly once. Memory (resident set) is compared
@@ -22,7 +23,15 @@ sys.path[:0] = [str(SCRIPTS), str(SCRIPTS.parent)]
 from bench.our_worker import random_checkpoint  # noqa: E402
 from bench.shapes import Shape  # noqa: E402
 
-from microgpt import Engine, Failed, GenerationRequest, SamplingParams, TokenEvent, build_engine  # noqa: E402
+from microgpt import (  # noqa: E402
+    Engine,
+    Finished,
+    GenerationRequest,
+    PromptScored,
+    SamplingParams,
+    TokenEvent,
+    build_engine,
+)
 
 SHAPE = Shape("soak", 32, 4, 2, 128, 97)
 MOST_GROWTH_MIB = 16.0
@@ -33,13 +42,16 @@ def random_request(rng: random.Random, request_id: str, beginnings: list[tuple[i
     own = tuple(rng.randrange(vocab) for _ in range(rng.randrange(1, 60)))
     prompt = (rng.choice(beginnings)[: rng.randrange(0, 80)] + own)[:block_size]
     params = SamplingParams(
-        max_tokens=rng.choice([None, 1, 5, 40]),
+        max_tokens=rng.choice([None, 0, 1, 5, 40]),
         min_tokens=rng.choice([0, 0, 3]),
         temperature=rng.choice([0, 0.7, 1.5]),
         top_k=rng.choice([0, 0, 7]),
         top_p=rng.choice([1.0, 1.0, 0.8]),
         seed=rng.getrandbits(64),
         stop_token_ids=tuple(rng.sample(range(vocab), rng.randrange(4))),
+        logprobs=rng.choice([False, False, True]),
+        prompt_logprobs_start=rng.choice([None, None, 0, len(prompt) // 2]),
+        top_logprobs=rng.choice([0, 0, 5]),
     )
     return GenerationRequest(request_id, prompt, params, num_samples=rng.choice([1, 1, 1, 4, 30]))
 
@@ -58,11 +70,19 @@ def wave(engine: Engine, rng: random.Random, number: int, beginnings: list[tuple
         if open_samples and rng.random() < 0.1:
             engine.cancel(rng.choice(list(open_samples)))
             counts["cancels"] += 1
+        if rng.random() < 0.02:
+            counts["retractions"] += engine.retract()
+        if rng.random() < 0.01:
+            engine.flush_cache()
+            counts["flushes"] += 1
         for event in engine.step():
             if isinstance(event, TokenEvent):
                 counts["tokens"] += len(event.token_ids)
                 continue
-            assert not isinstance(event, Failed), event
+            if isinstance(event, PromptScored):
+                counts["scored"] += len(event.logprobs)
+                continue
+            assert isinstance(event, Finished), event
             open_samples[event.request_id].remove(event.index)  # KeyError: it had ended already
             counts[event.reason] += 1
             if not open_samples[event.request_id]:

@@ -5,6 +5,7 @@ Exit codes: 0 after SIGTERM or SIGINT, 1 if the server cannot start, 2 for bad s
 
 import asyncio
 import contextlib
+import dataclasses
 import gc
 import logging
 import os
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import uvicorn
 
-from microgpt import Checkpoint, CheckpointError, MicrogptError, build_engine, load_checkpoint
+from microgpt import Checkpoint, CheckpointError, EngineFault, MicrogptError, build_engine, load_checkpoint
 from serve.access import configure_logging
 from serve.app import build_app, model_card
 from serve.engine_client import EngineClient
@@ -26,6 +27,7 @@ from serve.settings import Settings, SettingsError, load_settings
 
 logger = logging.getLogger("serve")
 
+INFO_SLOTS = 2**18  # at 100 a second a client needs its slot for a second after its last request
 LINGER_S = 1.0  # open connections live on until they have been quiet for this long, so that requests get a 503
 MAX_LINGER_S = 5.0  # however much comes
 FLUSH_S = 5.0  # most that clients may take to read the ends of their answers
@@ -38,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The exit code."""
     try:
         settings = load_settings(sys.argv[1:] if argv is None else argv)
-        limiter = RateLimiter(settings.rate_limit, settings.rate_burst, settings.trusted_proxies)
+        limiters = _limiters(settings)
     except (SettingsError, ValueError) as error:
         return _refuse(str(error), 2)
     configure_logging(settings.log_format)
@@ -52,11 +54,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, UnicodeError) as error:  # UnicodeError: a host name that cannot be one
         reason = getattr(error, "strerror", None) or error
         return _refuse(f"cannot listen on HOST {settings.host}, PORT {settings.port}: {reason}", 1)
+    settings = dataclasses.replace(settings, port=listener.getsockname()[1])  # the one that PORT=0 has found
     with contextlib.closing(listener), asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve(settings, checkpoint, limiter, listener))
+        return runner.run(_serve(settings, checkpoint, limiters, listener))
 
 
-async def _serve(settings: Settings, checkpoint: Checkpoint, limiter: RateLimiter, listener: socket.socket) -> int:
+def _limiters(settings: Settings) -> tuple[RateLimiter, RateLimiter]:
+    """Of what generates, and of everything else. Raises ValueError."""
+    rate, info_rate, proxies = settings.rate_limit, settings.rate_limit_info, settings.trusted_proxies
+    info_burst = info_rate[0] if info_rate else 1
+    return (
+        RateLimiter(rate, settings.rate_burst, proxies),
+        RateLimiter(info_rate, info_burst, proxies, num_slots=INFO_SLOTS, name="info"),
+    )
+
+
+async def _serve(
+    settings: Settings, checkpoint: Checkpoint, limiters: tuple[RateLimiter, RateLimiter], listener: socket.socket
+) -> int:
     """Serve on `listener` until a signal or until the engine cannot be built; the exit code."""
     client = EngineClient(
         lambda: build_engine(
@@ -69,9 +84,15 @@ async def _serve(settings: Settings, checkpoint: Checkpoint, limiter: RateLimite
         ),
         max_queue=settings.max_queue,
     )
-    service = Service(checkpoint, client, max_bodies_bytes=settings.max_bodies_bytes)
+    service = Service(
+        checkpoint,
+        client,
+        max_bodies_bytes=settings.max_bodies_bytes,
+        parse_special=settings.parse_special,
+        incremental_streams=settings.incremental_streaming_output,
+    )
     stopping = _stop_on_signals()
-    server = _Server(_uvicorn_config(build_app(settings, service, limiter)))
+    server = _Server(_uvicorn_config(build_app(settings, service, *limiters)))
     url = _url(listener)
     _announce(f"loading {settings.model_dir}, listening on {url}")
     client.start()
@@ -106,6 +127,9 @@ async def _serve(settings: Settings, checkpoint: Checkpoint, limiter: RateLimite
 async def _drain(server: "_Server", service: Service, listener: socket.socket, grace_s: float) -> None:
     """Finish accepted requests, refusing new ones; then close everything."""
     service.draining = True
+    if service.paused:
+        with contextlib.suppress(EngineFault):
+            await service.resume()
     try:
         async with asyncio.timeout(grace_s):
             await service.idle()

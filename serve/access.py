@@ -96,6 +96,7 @@ class AccessLayer:
                 message["headers"] = [*message.get("headers", ()), id_header]
             await send(message)
 
+        self._metrics.num_active += 1
         try:
             await self.app(scope, receive, send_with_id)
         except Exception:
@@ -105,6 +106,7 @@ class AccessLayer:
         finally:
             if access.route == UNMATCHED and (route := scope.get("route")) is not None:
                 access.route = route.path
+            self._metrics.num_active -= 1
             self._end(access)
 
     def refused(self, request_id: str, status: int) -> None:
@@ -115,7 +117,14 @@ class AccessLayer:
         duration_s = time.monotonic() - access.started_at
         first_token_s = None if access.first_token_at is None else access.first_token_at - access.started_at
         self._metrics.add_request(
-            access.route, access.method, access.status, duration_s, first_token_s, access.cancelled
+            access.route,
+            access.method,
+            access.status,
+            duration_s,
+            first_token_s,
+            access.cancelled,
+            access.prompt_tokens,
+            access.num_tokens,
         )
         self._log.write(access, duration_s)
 
@@ -157,7 +166,14 @@ def _json_line(when: str, fields: dict[str, Any]) -> str:
 
 async def send_json(send: Send, status: int, body: bytes, headers: MutableMapping[str, str] | None = None) -> None:
     """A whole JSON answer in two messages."""
-    lines = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send_whole(send, status, body, "application/json", headers)
+
+
+async def send_whole(
+    send: Send, status: int, body: bytes, media_type: str, headers: MutableMapping[str, str] | None = None
+) -> None:
+    """A whole answer in two messages."""
+    lines = [(b"content-type", media_type.encode()), (b"content-length", str(len(body)).encode())]
     lines += encode_headers(headers or {})
     await send({"type": "http.response.start", "status": status, "headers": lines})
     await send({"type": "http.response.body", "body": body})

@@ -1,28 +1,33 @@
 """The ASGI application: a FastAPI app for what is small, raw ASGI endpoints for what generates, one outer layer."""
 
-from collections.abc import Awaitable, Mapping
+import re
+from collections.abc import Awaitable, Collection, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.openapi.utils import get_openapi
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route as AsgiRoute
 
 import microgpt
-from serve.access import AccessLayer, App, Receive, Scope, Send
-from serve.dialects import DIALECTS, Route
-from serve.endpoint import Endpoint
-from serve.errors import rust_debug
+from serve.access import AccessLayer, App, Message, Receive, Scope, Send, encode_headers, send_json
+from serve.auth import OPEN_PATHS, KeyGuard
+from serve.dialects import DIALECTS, Operation, Route
+from serve.dialects.sglang.control import ADMIN_PATHS
+from serve.endpoint import Endpoint, OperationEndpoint
+from serve.errors import error_body, rust_debug
 from serve.hosts import guarded
 from serve.limits import RateLimiter
 from serve.metrics import CONTENT_TYPE, Metrics
 from serve.service import Service
 from serve.settings import Settings
+from serve.static import INDEX, StaticFiles
 
+UNLIMITED_PATHS = frozenset(("/health", "/metrics"))  # a probe or a scrape that is refused would look like a fault
 _ERRORS = {
     "400": "bad JSON or a bad value",
     "403": "Host or Origin is not one that this server answers to",
@@ -73,8 +78,14 @@ def model_card(service: Service) -> ModelCard:
     )
 
 
-def build_app(settings: Settings, service: Service, limiter: RateLimiter) -> AccessLayer:
-    """Everything that is served over HTTP, as one ASGI application."""
+def build_app(
+    settings: Settings, service: Service, limiter: RateLimiter, info_limiter: RateLimiter | None = None
+) -> AccessLayer:
+    """Everything that is served over HTTP, as one ASGI application.
+
+    limiter: of what generates. info_limiter: of everything else but probes and scrapes; absent: not limited.
+    """
+    info_limiter = info_limiter or RateLimiter(None)
     # /docs and /redoc would load their scripts from a CDN. A slash too many is a 404, not a redirect.
     app = FastAPI(
         title="microgpt",
@@ -91,27 +102,43 @@ def build_app(settings: Settings, service: Service, limiter: RateLimiter) -> Acc
                 dialect,
                 route,
                 service,
-                limiter,
+                limiter if route.generates else info_limiter,
                 max_body_bytes=settings.max_body_bytes,
                 request_timeout_s=settings.request_timeout_s,
                 log_prompts=settings.log_prompts,
             )
             app.router.routes.append(AsgiRoute(route.path, endpoint, methods=list(route.methods)))
             endpoints |= {(method, route.path): endpoint for method in route.methods}
-    metrics = Metrics(service.client)
+        for operation in dialect.operations:
+            handler = OperationEndpoint(dialect, operation, service, settings)
+            operation_route = AsgiRoute(operation.path, handler)
+            operation_route.methods = set(operation.methods)  # without HEAD, which comes as GET
+            app.router.routes.append(operation_route)
+    metrics = Metrics(service.client, lambda: service.model_path)
     _add_info_routes(app, service, metrics)
+    files = StaticFiles()
+    _add_page(app, files)
     for route in app.routes:
         if isinstance(route, AsgiRoute):
             for method in sorted(route.methods or ()):
                 metrics.expect(route.path, method)
     app.openapi = lambda: _openapi(app)
-    inner: Any = _Shortcut(app, endpoints)
+    unlimited = {operation.path for dialect in DIALECTS for operation in dialect.operations if not operation.limited}
+    inner: Any = _Shortcut(_Limited(app, info_limiter, UNLIMITED_PATHS | unlimited), endpoints)
+    if settings.api_key or settings.admin_api_key:
+        inner = KeyGuard(
+            inner,
+            api_key=settings.api_key,
+            admin_api_key=settings.admin_api_key,
+            admin_paths=ADMIN_PATHS,
+            open_paths=OPEN_PATHS | {f"/web/{name}" for name in files.sizes if name != INDEX},
+        )
     if settings.cors_origins:
         inner = _Cors(
             inner,
             allow_origins=settings.cors_origins,
             allow_methods=("GET", "HEAD", "POST"),
-            allow_headers=("content-type", "x-request-id"),
+            allow_headers=("authorization", "content-type", "x-request-id"),
             expose_headers=("x-request-id", "retry-after", "ratelimit", "ratelimit-policy"),
         )
     inner = guarded(inner, settings.host, settings.allowed_hosts, settings.cors_origins)
@@ -133,11 +160,17 @@ def _add_info_routes(app: FastAPI, service: Service, metrics: Metrics) -> None:
         """Counters, gauges and histograms in the text format of Prometheus."""
         return Response(metrics.render(), media_type=CONTENT_TYPE)
 
-    @app.get("/")
-    async def index() -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
-        """What is here."""
-        generating = [f"POST {route.path}" for dialect in DIALECTS for route in dialect.routes]
-        return {"name": "microgpt", "routes": [*generating, "GET /health", "GET /metrics", "GET /openapi.json"]}
+
+def _add_page(app: FastAPI, files: StaticFiles) -> None:
+    """The chat page; as plain routes, for the API's schema has nothing to say of it."""
+
+    async def index(request: Request) -> Response:
+        return files.index(request.scope)
+
+    async def asset(request: Request) -> Response:
+        return files.asset(request.scope)
+
+    app.router.routes += [AsgiRoute("/", index), AsgiRoute("/web/{name}", asset)]
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
@@ -154,6 +187,33 @@ async def _refuse(request: Request, error: Exception) -> Response:
 async def _break_down(request: Request, error: Exception) -> Response:
     """The 500 of the small routes; the outer layer logs the traceback."""
     return JSONResponse({"error": "internal error"}, 500)
+
+
+class _Limited:
+    """Draws requests on their client's budget, but for those to `unlimited` paths. Wraps an ASGI app."""
+
+    def __init__(self, app: App, limiter: RateLimiter, unlimited: Collection[str]):
+        self._app = app
+        self._limiter = limiter
+        self._unlimited = frozenset(unlimited)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in self._unlimited:
+            await self._app(scope, receive, send)
+            return
+        decision = self._limiter.check(scope)
+        headers = self._limiter.headers(decision)
+        if not decision.allowed:
+            await send_json(send, 429, error_body(decision.message), headers)
+            return
+        lines = encode_headers(headers)
+
+        async def send_with_budget(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *lines]
+            await send(message)
+
+        await self._app(scope, receive, send_with_budget if lines else send)
 
 
 class _Shortcut:
@@ -191,16 +251,40 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         for dialect in DIALECTS:
             for route in dialect.routes:
                 operation = _operation(route, schemas)
-                document["paths"][route.path] = {method.lower(): operation for method in route.methods}
+                document["paths"][route.path] = {
+                    method.lower(): operation
+                    | {"operationId": operation["operationId"] + f"_{method.lower()}" * bool(i)}
+                    for i, method in enumerate(route.methods)
+                }
+            for small in dialect.operations:
+                document["paths"][small.path.replace(":path}", "}")] = {
+                    method.lower(): _described(small, method, schemas) for method in small.methods
+                }
         app.openapi_schema = document
     return app.openapi_schema
 
 
-def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
-    answer = {
-        "application/json": {"schema": _schema(route.answer_model, schemas)},
-        "text/event-stream": {"schema": {"type": "string", "description": route.stream_meaning}},
+def _described(operation: Operation, method: str, schemas: dict[str, Any]) -> dict[str, Any]:
+    name = re.sub(r"\W+", "_", operation.path).strip("_")
+    described = {
+        "summary": operation.summary,
+        "operationId": name if len(operation.methods) == 1 else f"{name}_{method.lower()}",
+        "parameters": [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in re.findall(r"{(\w+)", operation.path)
+        ],
+        "responses": {"200": {"description": "the answer"}},
     }
+    if operation.body is not None and method != "GET":  # OpenAPI has no bodies of GET
+        content = {"application/json": {"schema": _schema(operation.body, schemas)}}
+        described["requestBody"] = {"required": True, "content": content}
+    return described
+
+
+def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
+    answer = {"application/json": {"schema": _schema(route.answer_model, schemas)}}
+    if route.stream_meaning:
+        answer["text/event-stream"] = {"schema": {"type": "string", "description": route.stream_meaning}}
     error = {"application/json": {"schema": _schema(Error, schemas)}}
     return {
         "summary": route.summary,
@@ -210,15 +294,18 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
             "content": {"application/json": {"schema": _schema(route.request_model, schemas)}},
         },
         "responses": {
-            "200": {"description": "the answer; events with `stream: true`", "content": answer},
+            "200": {
+                "description": "the answer" + "; events with `stream: true`" * bool(route.stream_meaning),
+                "content": answer,
+            },
             **{status: {"description": meaning, "content": error} for status, meaning in _ERRORS.items()},
         },
     }
 
 
-def _schema(model: type[BaseModel], schemas: dict[str, Any]) -> dict[str, str]:
+def _schema(model: type, schemas: dict[str, Any]) -> dict[str, str]:
     """A reference to the model's schema, which is added to `schemas` with all that it uses."""
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema = TypeAdapter(model).json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(schema.pop("$defs", {}))
     schemas[model.__name__] = schema
     return {"$ref": f"#/components/schemas/{model.__name__}"}

@@ -1,20 +1,22 @@
-"""The generating routes as raw ASGI: gate, rate limit, body, dialect, engine, answer; and every way it can go wrong."""
+"""The dialects' routes as raw ASGI: gate, rate limit, body, dialect, engine, answer; and every way it can go wrong."""
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from types import TracebackType
 from typing import Any
+from urllib.parse import parse_qsl
 
 from microgpt import MicrogptError
 from serve import sse
-from serve.access import SCOPE_KEY, Access, Receive, Scope, Send, encode_headers, send_json
-from serve.body import WATCH_KEY, ClientDisconnected, check_media_type, read_body
-from serve.dialects import Dialect, Route, Work
+from serve.access import SCOPE_KEY, Access, Receive, Scope, Send, encode_headers, send_json, send_whole
+from serve.body import WATCH_KEY, ClientDisconnected, read_body
+from serve.dialects import Asked, Dialect, Operation, Reply, Route, Work
 from serve.errors import HttpError, as_http_error
 from serve.limits import RateLimiter
 from serve.service import Generation, Service
+from serve.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +26,7 @@ LAST_WORDS_S = 1.0  # how long a stream that timed out may take to accept its er
 
 
 class Endpoint:
-    """One generating route of one dialect.
+    """One route of one dialect that takes a body.
 
     Order of checks: accepting work at all, rate limit (before the body is read), media type, size, the body itself.
     """
@@ -52,46 +54,43 @@ class Endpoint:
         access: Access = scope[SCOPE_KEY]
         access.route = self._route.path
         answer = _Answer(send, self._dialect, self._service)
-        try:
-            self._service.check_accepting()
-        except HttpError as error:
-            if self._service.draining:
-                await self._discard_body(scope, receive)
-            await answer.fail(error)
-            return
-        with self._service.accepted:
+        if self._route.generates or self._service.draining:
             try:
-                await self._serve(scope, receive, answer, access)
-            except ClientDisconnected:
-                access.note, access.cancelled = "client disconnected", "disconnected"
+                self._service.check_accepting()
             except HttpError as error:
+                if self._service.draining:
+                    await self._discard_body(scope, receive)
                 await answer.fail(error)
-            except MicrogptError as error:
-                failure = as_http_error(error)
-                if failure.status >= 500:  # a message about a client's mistake may quote what it sent
-                    access.note = str(error)
-                await answer.fail(failure)
-            except Exception:
-                logger.exception("unexpected error in request %s", access.request_id)
-                await answer.fail(HttpError(500, "internal error"))
+                return
+        with self._service.accepted:
+            await _guarded(self._serve(scope, receive, answer, access), answer, access)
 
     async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer", access: Access) -> None:
         decision = self._limiter.check(scope)
         answer.headers = self._limiter.headers(decision)
         if not decision.allowed:
             raise HttpError(429, decision.message)
-        check_media_type(scope["headers"])
+        self._route.check_headers(scope["headers"])
         attempt = _Attempt(self._deadlines)
         try:
             with attempt:
                 body = await read_body(scope, receive, self._max_body_bytes, self._service.body_room)
                 attempt.watch(scope, receive)
                 work = await self._service.prepare(self._route.prepare, body)
+                if isinstance(work, Reply):
+                    await answer.send_reply(work)
+                    return
                 access.prompt_tokens = sum([len(each.prompt_ids) * each.num_samples for each in work.requests])
                 if self._log_prompts:
                     num_samples = sum(each.num_samples for each in work.requests)
                     access.prompts, access.replies = self._prompts(work), [""] * num_samples
-                with self._service.start(work.requests) as generation:
+                answer.refuses_in_stream = work.refuses_in_stream
+                requests = work.requests
+                if work.constraints:
+                    requests = await self._service.compiled(requests, work.constraints)
+                with self._service.start(
+                    requests, wants_tokens=work.wants_tokens, survives_failures=work.survives_failures
+                ) as generation:
                     try:
                         await self._answer(work, generation, answer, access.replies)
                     finally:
@@ -111,7 +110,10 @@ class Endpoint:
         renderer, events = work.renderer, b""
         while not generation.done:
             news = await generation.news(whole=not work.stream)
-            events = b"".join([renderer.push(progress) for progress in news])
+            if work.wants_tokens:
+                events = await self._service.render(renderer.push, news)
+            else:
+                events = b"".join([renderer.push(progress) for progress in news])
             if replies is not None:
                 for progress in news:
                     replies[progress.index] = (replies[progress.index] + progress.text)[:LOGGED_CHARS]
@@ -138,6 +140,59 @@ class Endpoint:
             pass
 
 
+class OperationEndpoint:
+    """One operation of one dialect."""
+
+    def __init__(self, dialect: Dialect, operation: Operation, service: Service, settings: Settings):
+        self._dialect = dialect
+        self._operation = operation
+        self._service = service
+        self._settings = settings
+        self._deadlines = _Deadlines(settings.request_timeout_s)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        access: Access = scope[SCOPE_KEY]
+        access.route = self._operation.path
+        answer = _Answer(send, self._dialect, self._service)
+        with self._service.accepted:
+            await _guarded(self._serve(scope, receive, answer), answer, access)
+
+    async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+        attempt = _Attempt(self._deadlines)
+        try:
+            with attempt:
+                body = await read_body(scope, receive, self._settings.max_body_bytes, self._service.body_room)
+                attempt.watch(scope, receive)
+                self._deadlines.remove(attempt)  # what it waits for has limits of its own
+                query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+                asked = Asked(self._settings, scope["path_params"], query, body)
+                reply = await self._operation.run(self._service, asked)
+        except TimeoutError:
+            if attempt.has_body:
+                raise
+            limit = f"{self._deadlines.limit_s:g} s"
+            raise HttpError(408, f"receiving the body took longer than {limit}", {"Connection": "close"}) from None
+        await answer.send_reply(reply)
+
+
+async def _guarded(serving: Awaitable[None], answer: "_Answer", access: Access) -> None:
+    """Await `serving`; whatever it raises becomes the answer."""
+    try:
+        await serving
+    except ClientDisconnected:
+        access.note, access.cancelled = "client disconnected", "disconnected"
+    except HttpError as error:
+        await answer.fail(error)
+    except MicrogptError as error:
+        failure = as_http_error(error)
+        if failure.status >= 500:  # a message about a client's mistake may quote what it sent
+            access.note = str(error)
+        await answer.fail(failure)
+    except Exception:
+        logger.exception("unexpected error in request %s", access.request_id)
+        await answer.fail(HttpError(500, "internal error"))
+
+
 class _Answer:
     """The answer to one request: knows whether it has begun, so that an error takes the form that is still possible."""
 
@@ -146,10 +201,15 @@ class _Answer:
         self._dialect = dialect
         self._service = service
         self._started = False
+        self.refuses_in_stream = False
         self.headers: dict[str, str] = {}
 
     async def send_whole(self, body: bytes) -> None:
         await self._json(200, body)
+
+    async def send_reply(self, reply: Reply) -> None:
+        self._started = True
+        await send_whole(self._send, reply.status, reply.body, reply.media_type, self._closing() | self.headers)
 
     async def send_events(self, events: bytes, *, last: bool = False) -> None:
         """Stream events, after the head if they are the first. Waits while the client reads slowly."""
@@ -160,8 +220,9 @@ class _Answer:
         await self._send({"type": "http.response.body", "body": events, "more_body": not last})
 
     async def fail(self, error: HttpError) -> None:
-        """The error as a status if nothing was sent, else as the stream's last event."""
-        if not self._started:
+        """The error as a status if nothing was sent and it may be one, else as the stream's last event."""
+        in_stream = error.in_stream or (self.refuses_in_stream and error.status == 400)
+        if not self._started and not in_stream:
             self.headers |= error.headers
             await self._json(error.status, self._dialect.error_body(error))
             return

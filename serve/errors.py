@@ -11,26 +11,30 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from microgpt import EngineFault, InvalidRequest, MicrogptError, NumericalError, Overloaded
+from microgpt import ConstraintError, EngineFault, InvalidRequest, MicrogptError, NumericalError, Overloaded
 
 MAX_SHOWN_CHARS = 120  # a message stays readable, whatever a client sent
 
 
 class HttpError(Exception):
-    """An answer other than 200: status, one sentence for the client, extra headers."""
+    """An answer other than 200: status, one sentence for the client, extra headers.
+
+    in_stream: the answer is a stream with no other event, for a dialect whose clients look for errors there.
+    """
 
     def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None):
         super().__init__(message)
         self.status = status
         self.message = message
         self.headers = dict(headers or {})
+        self.in_stream = False
 
 
 def as_http_error(error: MicrogptError) -> HttpError:
     """What the client is told about an error of the library."""
     message = str(error)
     match error:
-        case InvalidRequest():
+        case InvalidRequest() | ConstraintError():  # whether a constraint dead-ends can depend on what is drawn
             return HttpError(400, message)
         case Overloaded():
             return HttpError(503, message, {"Retry-After": str(error.retry_after_s)})

@@ -1,4 +1,4 @@
-"""Histogram: observations counted by bucket, in plain Python.
+"""Counting in plain Python: Histogram, observations by bucket; RecentRate, how many a second.
 
 One `observe` takes 0.2 us; prometheus-client's own takes 0.7 us and cannot take n equal values at once.
 """
@@ -21,3 +21,28 @@ class Histogram:
         """Count `value`, `times` times over."""
         self.counts[bisect_left(self.bounds, value)] += times
         self.total += value * times
+
+
+class RecentRate:
+    """How much came within the last whole second of a clock, whose times are in seconds and never run backwards."""
+
+    __slots__ = ("_amount", "_before", "_second")
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._amount = self._before = 0  # in that second, and in the one before
+
+    def add(self, amount: int, now: float) -> None:
+        """Count `amount` more, which has come `now`."""
+        self._turn(int(now))
+        self._amount += amount
+
+    def per_second(self, now: float) -> int:
+        """Of the last whole second before `now`."""
+        self._turn(int(now))
+        return self._before
+
+    def _turn(self, second: int) -> None:
+        if second != self._second:
+            self._before = self._amount if second == self._second + 1 else 0
+            self._second, self._amount = second, 0

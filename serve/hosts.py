@@ -5,25 +5,15 @@ were the page's own. Their requests still say whose they are: in Host, and in Or
 """
 
 from collections.abc import Awaitable, Collection, Sequence
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from serve.access import App, Receive, Scope, Send, send_json
 from serve.errors import error_body, rust_debug
+from serve.settings import is_loopback
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _MAX_KNOWN = 1024  # header values remembered as good
 _EVERYONE = "*"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address (without a port) can only mean the machine itself."""
-    try:
-        address = ip_address(host.removeprefix("[").removesuffix("]"))
-    except ValueError:
-        return host.lower().removesuffix(".") == "localhost"
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
 
 
 class HostGuard:

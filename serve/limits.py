@@ -32,6 +32,7 @@ from slowapi import Limiter
 
 from serve.settings import NS_PER_S, UNIT_SECONDS
 
+AUTHORIZED_KEY = "microgpt.authorized"  # in the scope of requests that bear a valid API key
 STRATEGY = "token-bucket-gcra"
 SCHEME = "tat-table"
 _T = TypeVar("_T")
@@ -374,6 +375,7 @@ class RateLimiter:
 
     rate: from parse_rate; None allows everything, without headers. burst: tokens in a full bucket (>= 1).
     trusted_proxies: networks whose X-Forwarded-For counts. clock: monotonic ns. num_slots: room of the table.
+    name: of the budget, as the headers have it. A request whose scope has AUTHORIZED_KEY is not limited.
     The HTTP server must report the direct peer (uvicorn: proxy_headers=False), or the trust rule is void.
     """
 
@@ -384,7 +386,9 @@ class RateLimiter:
         trusted_proxies: Iterable[IPv4Network | IPv6Network] = (),
         clock: Callable[[], int] = time.monotonic_ns,
         num_slots: int = 2**21,
+        name: str = "default",
     ) -> None:
+        self._name = name
         self._proxies = TrustedProxies(trusted_proxies)
         self._item: TokenBucketLimit | None = None
         if rate is None:
@@ -396,7 +400,7 @@ class RateLimiter:
             raise ValueError(f"RATE_BURST must fill within 146 years at this RATE_LIMIT, got {burst}")
         self._rate_text = f"{describe_rate(*rate)} (burst {burst})"
         self._window_s = _ceil_s(burst * item.interval_ns)
-        self._policy = f'"default";q={burst};w={self._window_s}'
+        self._policy = f'"{name}";q={burst};w={self._window_s}'
         options: dict[str, Any] = {"clock": clock, "num_slots": num_slots}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it warns that the null device is no file; without, it reads .env
@@ -416,7 +420,7 @@ class RateLimiter:
     def check(self, scope: Mapping[str, Any]) -> Decision:
         """Charges one request to the client of an ASGI HTTP scope. A refused one costs nothing."""
         item = self._item
-        if item is None:
+        if item is None or AUTHORIZED_KEY in scope:
             return _UNLIMITED
         found = self._strategy.spend(item, self.client_key(scope))
         reset_s = _ceil_s(found.reset_ns)
@@ -428,15 +432,15 @@ class RateLimiter:
         return Decision(False, item.burst, found.remaining, reset_s, self._window_s, retry_s, message)
 
     def headers(self, decision: Decision) -> dict[str, str]:
-        """RateLimit and RateLimit-Policy, Retry-After when refused; nothing when the limit is off.
+        """RateLimit and RateLimit-Policy, Retry-After when refused; nothing where there is no limit.
 
         Source: draft-ietf-httpapi-ratelimit-headers, from -09 on (lists of strings with parameters).
         """
-        if self._item is None:
+        if decision is _UNLIMITED:
             return {}
         headers = {
             "RateLimit-Policy": self._policy,
-            "RateLimit": f'"default";r={decision.remaining};t={decision.reset_s}',
+            "RateLimit": f'"{self._name}";r={decision.remaining};t={decision.reset_s}',
         }
         if not decision.allowed:
             headers["Retry-After"] = str(decision.retry_after_s)

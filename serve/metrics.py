@@ -5,7 +5,7 @@ it is asked for. The engine's state is read at that moment, too: single integers
 read at any time. So a scrape never waits for a step, and sums of what was read may be off by what one step moves.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 import microgpt
 from serve.engine_client import EngineClient
 from serve.histogram import Histogram
+from serve.load import load_of
 
 __all__ = ["CONTENT_TYPE", "UNMATCHED", "Metrics"]
 
@@ -26,11 +27,22 @@ SECONDS = (
 )  # fmt: skip
 
 
-class Metrics(Collector):
-    """What one app counts, in a registry of its own. Used on the event loop alone."""
+TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384)
 
-    def __init__(self, client: EngineClient):
+
+class Metrics(Collector):
+    """What one app counts, in a registry of its own. Used on the event loop alone.
+
+    model_name: what is served at the moment. num_active: HTTP requests that have begun and not ended.
+    """
+
+    def __init__(self, client: EngineClient, model_name: Callable[[], str] = str):
         self._client = client
+        self._model_name = model_name
+        self.num_active = 0
+        self._generating_seconds = Histogram(SECONDS)
+        self._prompt_tokens = Histogram(TOKENS)
+        self._generated_tokens = Histogram(TOKENS)
         self._requests: dict[tuple[str, str, int | None], int] = {}
         self._request_seconds: dict[str, Histogram] = {}
         self._first_token_seconds = Histogram(SECONDS)
@@ -52,11 +64,14 @@ class Metrics(Collector):
         duration_s: float,
         first_token_s: float | None = None,
         cancelled: str = "",
+        prompt_tokens: int | None = None,
+        num_tokens: int | None = None,
     ) -> None:
         """Count a request that has ended.
 
         route: a template. status: None if no answer was begun. first_token_s: from its arrival. cancelled: why it was
-        given up, one of CANCEL_REASONS, if it was.
+        given up, one of CANCEL_REASONS, if it was. prompt_tokens, num_tokens: of all its sequences, if the engine
+        worked for it.
         """
         key = (route, method, status)
         self._requests[key] = self._requests.get(key, 0) + 1
@@ -68,6 +83,10 @@ class Metrics(Collector):
             self._first_token_seconds.observe(first_token_s)
         if cancelled:
             self._cancelled[cancelled] += 1
+        if prompt_tokens is not None and num_tokens is not None:
+            self._generating_seconds.observe(duration_s)
+            self._prompt_tokens.observe(prompt_tokens)
+            self._generated_tokens.observe(num_tokens)
 
     def render(self) -> bytes:
         """Everything, as CONTENT_TYPE."""
@@ -77,6 +96,7 @@ class Metrics(Collector):
         """Everything, for prometheus-client."""
         yield from self._http()
         yield from self._engine()
+        yield from self._sglang()
 
     def _http(self) -> Iterator[Metric]:
         requests = CounterMetricFamily(
@@ -154,6 +174,61 @@ class Metrics(Collector):
             about = (type(backend).__name__.removesuffix("Backend").lower(), backend.device, backend.dtype)
         info.add_metric((microgpt.__version__, *about), 1)
         yield info
+
+    def _sglang(self) -> Iterator[Metric]:
+        """The same and more by the names that SGLang's dashboards and routers read."""
+        client, load, model = self._client, load_of(self._client), self._model_name()
+        for name, meaning, value in (
+            ("num_running_reqs", "sequences that the engine works on", load.running),
+            ("num_queue_reqs", "sequences accepted that wait for a slot", load.waiting),
+            ("num_used_tokens", "tokens of KV memory that running sequences hold", load.used_tokens),
+            ("max_total_num_tokens", "tokens of KV memory in all", load.max_tokens),
+            ("token_usage", "share of KV memory that running sequences hold", load.token_usage),
+            ("gen_throughput", "tokens sampled within the last whole second", load.tokens_per_s),
+            ("cache_hit_rate", "share of prompt tokens since the start that the prefix cache had", load.cache_hit_rate),
+            ("http_requests_active", "HTTP requests that have begun and not ended", self.num_active),
+        ):
+            gauge = GaugeMetricFamily(f"sglang:{name}", meaning, labels=("model_name",))
+            gauge.add_metric((model,), value)
+            yield gauge
+        for name, meaning, value in (
+            ("num_requests", "sequences that have ended", client.num_ended),
+            ("num_aborted_requests", "sequences that were given up", client.num_aborted),
+            ("prompt_tokens", "tokens of the prompts that the engine has begun", load.prompt_tokens),
+            ("generation_tokens", "tokens sampled for clients", client.num_tokens),
+            ("cached_tokens", "prompt tokens that the prefix cache had", load.cached_tokens),
+        ):
+            counter = CounterMetricFamily(f"sglang:{name}", meaning, labels=("model_name",))
+            counter.add_metric((model,), value)
+            yield counter
+        for name, meaning, histogram in (
+            ("time_to_first_token_seconds", "as microgpt_first_token_seconds", self._first_token_seconds),
+            ("inter_token_latency_seconds", "as microgpt_token_gap_seconds", client.token_gaps),
+            ("e2e_request_latency_seconds", "time of requests that the engine worked for", self._generating_seconds),
+            ("queue_time_seconds", "time that sequences which have ended had waited for a slot", client.queue_times),
+            ("prompt_tokens_histogram", "prompt tokens by request, over its sequences", self._prompt_tokens),
+            ("generation_tokens_histogram", "tokens sampled by request, over its sequences", self._generated_tokens),
+        ):
+            found = HistogramMetricFamily(f"sglang:{name}", meaning, labels=("model_name",))
+            found.add_metric((model,), _buckets(histogram), histogram.total)
+            yield found
+        yield from self._sglang_http()
+
+    def _sglang_http(self) -> Iterator[Metric]:
+        requests: dict[tuple[str, str], int] = {}
+        responses = CounterMetricFamily(
+            "sglang:http_responses", "answers begun", labels=("endpoint", "status_code", "method")
+        )
+        for (route, method, status), count in self._requests.items():
+            requests[route, method] = requests.get((route, method), 0) + count
+            if status is not None:
+                responses.add_metric((route, str(status), method), count)
+        ended = CounterMetricFamily(
+            "sglang:http_requests", "HTTP requests that have ended", labels=("endpoint", "method")
+        )
+        for labels, count in requests.items():
+            ended.add_metric(labels, count)
+        yield from (ended, responses)
 
 
 def _histogram(name: str, meaning: str, histogram: Histogram) -> Metric:

@@ -6,6 +6,7 @@ Each is declared once, below, as a field: PORT in the environment and --port on 
 import argparse
 import os
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -20,6 +21,12 @@ _RATE = re.compile(
     r"([1-9][0-9]{0,8}) *(?:/|per\b) *([1-9][0-9]{0,5})? *(second|minute|hour|day)s?", re.ASCII | re.IGNORECASE
 )
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?", re.ASCII)
+
+
+_SECRET = re.compile(r"[!-~]{1,1024}", re.ASCII)
+AUTO = "auto"
+AUTO_RATE_LIMIT = (5, NS_PER_S)
+AUTO_RATE_LIMIT_INFO = (100, NS_PER_S)
 
 
 class SettingsError(Exception):
@@ -37,8 +44,44 @@ def parse_rate(text: str) -> tuple[int, int] | None:
     return int(amount), int(count or 1) * UNIT_SECONDS[unit.lower()] * NS_PER_S
 
 
-def _setting(default: str, parse: Callable[[str], Any], expects: str, meaning: str) -> Any:
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address (without a port) can only mean the machine itself."""
+    try:
+        address = ip_address(host.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return host.lower().removesuffix(".") == "localhost"
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+def _setting(default: str | None, parse: Callable[[str], Any], expects: str, meaning: str) -> Any:
+    """default: as it would be given; None: absent, which is None."""
     return field(metadata={"default": default, "parse": parse, "expects": expects, "meaning": meaning})
+
+
+def _secret(meaning: str) -> Any:
+    """Never shown: neither in messages nor by repr. An empty one is refused, for it would leave the door open."""
+
+    def parse(text: str) -> str:
+        if not _SECRET.fullmatch(text):
+            raise ValueError
+        return text
+
+    expects = "1 to 1024 visible ASCII characters"
+    metadata = {"default": None, "parse": parse, "expects": expects, "meaning": meaning, "secret": True}
+    return field(repr=False, metadata=metadata)
+
+
+def _rate(automatic: tuple[int, int], meaning: str) -> Any:
+    """`auto` becomes `automatic`, or off where all clients are on this machine."""
+    text = f"{automatic[0]}/second"
+    return _setting(
+        AUTO,
+        lambda text: AUTO if text.strip().lower() == AUTO else parse_rate(text),
+        f"like {text}, off, or auto, which is {text} unless HOST is a loopback name or address and "
+        "TRUSTED_PROXIES is empty",
+        meaning,
+    )
 
 
 def _choice(default: str, choices: Sequence[str], meaning: str) -> Any:
@@ -46,6 +89,7 @@ def _choice(default: str, choices: Sequence[str], meaning: str) -> Any:
 
 
 def _switch(default: str, meaning: str) -> Any:
+    """Its flag without a value means on."""
     return _setting(default, lambda text: bool(("off", "on").index(text)), "one of off, on", meaning)
 
 
@@ -113,10 +157,16 @@ class Settings:
     backend: str = _choice("auto", BACKENDS, "what computes; auto is numba on a CPU, torch on CUDA")
     threads: int = _integer(0, 0, 64, "threads of the numba backend; 0: one a core")
     rng: str = _choice("default", RNGS, "random generator; reference reproduces the original implementation")
-    rate_limit: tuple[int, int] | None = _setting(
-        "5/second", parse_rate, "like 5/second, or off", "requests per client address, over all generating routes"
+    rate_limit: tuple[int, int] | None = _rate(
+        AUTO_RATE_LIMIT, "requests per client address, over all generating routes"
     )
     rate_burst: int = _integer(10, 1, None, "requests that a rested client may send at once")
+    rate_limit_info: tuple[int, int] | None = _rate(
+        AUTO_RATE_LIMIT_INFO,
+        "requests per client address to all other routes but /health, /ready and /metrics; so many at once, too",
+    )
+    api_key: str | None = _secret("key that requests must bear, but for probes, metrics and the page's files")
+    admin_api_key: str | None = _secret("key that requests to change the server must bear in its place")
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = _setting(
         "", _networks, "addresses or networks, separated by commas", "proxies whose X-Forwarded-For is believed"
     )
@@ -147,6 +197,12 @@ class Settings:
         "60", 0.1, "seconds in [0.1, 86400]", "how long an answered connection may wait for its next request"
     )
     shutdown_grace_s: float = _seconds("30", 0, "seconds in [0, 86400]", "how long SIGTERM waits for running requests")
+    parse_special: bool = _switch(
+        "on", "whether special tokens are seen in prompts that clients have rendered; in messages they never are"
+    )
+    incremental_streaming_output: bool = _switch(
+        "off", "whether the streams of /generate send what is new alone, not all so far in every event"
+    )
     log_format: str = _choice("text", ("text", "json"), "format of the log on standard error")
     log_prompts: bool = _switch("off", "whether the log shows prompts and replies, 1000 characters of each")
 
@@ -166,15 +222,53 @@ def load_settings(argv: Sequence[str], environ: Mapping[str, str] | None = None)
         else:
             source, text = variable, environ.get(variable, setting.metadata["default"])
         try:
-            values[setting.name] = setting.metadata["parse"](text)
+            values[setting.name] = None if text is None else setting.metadata["parse"](text)
         except ValueError:
-            problems.append(f"{source} must be {setting.metadata['expects']}, got {text!r}")
+            got = "another value" if "secret" in setting.metadata else repr(text)
+            problems.append(f"{source} must be {setting.metadata['expects']}, got {got}")
     if not problems and values["max_bodies_bytes"] < values["max_body_bytes"]:
         least = values["max_body_bytes"]
         problems.append(f"MAX_BODIES_BYTES must be >= MAX_BODY_BYTES ({least}), got {values['max_bodies_bytes']}")
     if problems:
         raise SettingsError("\n".join(problems))
+    for name, rate in (("rate_limit", AUTO_RATE_LIMIT), ("rate_limit_info", AUTO_RATE_LIMIT_INFO)):
+        if values[name] == AUTO:
+            is_local = is_loopback(values["host"]) and not values["trusted_proxies"]
+            values[name] = None if is_local else rate
     return Settings(**values)
+
+
+def public_values(settings: Settings) -> dict[str, Any]:
+    """Every setting but the secrets, as JSON has it; rates as `parse_rate` takes them."""
+    found = {}
+    for setting in fields(settings):
+        value = getattr(settings, setting.name)
+        if "secret" in setting.metadata:
+            continue
+        if setting.name in ("rate_limit", "rate_limit_info"):
+            value = (
+                "off"
+                if value is None
+                else f"{value[0]}/{value[1] // NS_PER_S} seconds".replace("/1 seconds", "/second")
+            )
+        elif isinstance(value, tuple):
+            value = [str(item) for item in value]
+        found[setting.name] = value
+    return found
+
+
+def launch_command(settings: Settings) -> str:
+    """A command that starts a server with these settings, but for the secrets."""
+    flags = []
+    usual = public_values(load_settings([], {}))
+    for name, value in public_values(settings).items():
+        if value != usual[name]:
+            if isinstance(value, bool):
+                value = "on" if value else "off"
+            elif isinstance(value, list):
+                value = ",".join(value)
+            flags.append(f"--{name.replace('_', '-')}={value}")
+    return shlex.join(["python", "-m", "serve", *flags])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -184,12 +278,22 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Each setting can also come from the environment, by the name in brackets; flags win.",
         allow_abbrev=False,
     )
+    parser.add_argument(
+        "--no-parse-special",
+        dest="parse_special",
+        action="store_const",
+        const="off",
+        help="the same as --parse-special off",
+    )
     for setting in fields(Settings):
         info = setting.metadata
         default = info["default"] or "none"
+        is_switch = setting.type is bool
         parser.add_argument(
             "--" + setting.name.replace("_", "-"),
             metavar="VALUE",
+            nargs="?" if is_switch else None,
+            const="on" if is_switch else None,
             help=f"{info['meaning']}: {info['expects']} [{setting.name.upper()}, default {default}]".replace("%", "%%"),
         )
     return parser

@@ -7,12 +7,13 @@ decode steps, sampling included, as time allows.
 """
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from microgpt.checkpoint import Checkpoint
 from microgpt.config import ModelConfig
+from microgpt.constraints.matcher import Mask
 from microgpt.errors import InvalidRequest, NumericalError
 from microgpt.logprobs import TokenLogprobs
 from microgpt.params import SamplingParams
@@ -26,9 +27,6 @@ BACKENDS = ("auto", "numba", "torch")
 # contiguous, a vector of them at a time. Position p of a sequence is place p % 16 of page pages[p // 16], in any layer.
 PAGE_TOKENS = 16
 
-# Knobs of SamplingParams that a backend may lack; requests that turn one are refused then.
-OPTIONAL_KNOBS = ("prompt_logprobs_start",)
-
 
 @dataclass(frozen=True, slots=True)
 class Feed:
@@ -37,12 +35,19 @@ class Feed:
     sample: whether the last of them is followed by sampling, and that by decoding as far as the burst goes. A
     prefill chunk that does not end its prompt has sample=False. The first chunk starts after 0 where other sequences
     have computed the positions before it.
+    scored_ids: tokens of the prompt whose log probabilities are wanted, neighbours; the first one's are those of the
+    token that follows token_ids[first_scored]. So there are at most len(token_ids) - first_scored of them.
+    allowed: the only ids that may be sampled, as a mask over the vocabulary; None: all. It holds for one token, so that
+    the burst must have max_steps=1, and must leave an id beside those that the sampling parameters rule out.
     """
 
     slot: int
     token_ids: Sequence[int]
     start: int
     sample: bool
+    first_scored: int = 0
+    scored_ids: Sequence[int] = ()
+    allowed: Mask | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +55,15 @@ class Burst:
     """What came of one Feed: sampled ids in order (the last one not yet in the KV cache), or what went wrong.
 
     ends: where samples ended that another one followed, as counts of token_ids. logprobs: of each of token_ids, where
-    that was asked for.
+    that was asked for. prompt_logprobs: of each of the feed's scored_ids. Where numbers among the fed rows themselves
+    are not finite, nothing comes but the error.
     """
 
     token_ids: tuple[int, ...]
     error: NumericalError | None = None
     ends: tuple[int, ...] = ()
     logprobs: tuple[TokenLogprobs, ...] = ()
+    prompt_logprobs: tuple[TokenLogprobs, ...] = ()
 
 
 class Backend(Protocol):
@@ -73,11 +80,6 @@ class Backend(Protocol):
     @property
     def num_pages(self) -> int: ...
     @property
-    def supports(self) -> frozenset[str]:
-        """Which of OPTIONAL_KNOBS it implements."""
-        ...
-
-    @property
     def repeats(self) -> bool:
         """Whether a slot may take several samples of a prompt, one after another."""
         ...
@@ -90,12 +92,14 @@ class Backend(Protocol):
         pages: Sequence[int],
         prompt_ids: Sequence[int] = (),
         samples: range = range(1),
+        output_ids: Sequence[int] = (),
     ) -> None:
         """Give a slot to a new sequence that may sample up to `limit` tokens in all.
 
         samples: which ones of a request, by index; sample i is drawn with params.seed + i. After each but the last
         comes the next: the last token of prompt_ids is fed again, and what follows it. Where no more than one comes,
-        and no penalty looks at the prompt, prompt_ids may be left out.
+        and no penalty looks at the prompt, prompt_ids may be left out. output_ids: what the first of them has sampled
+        already, in another slot; it goes on as if it had been in this one.
 
         pages: its page table, complete: one for every position it may reach, [0, num_prompt + limit - 1), as the last
         token sampled is never fed. Sequences may share pages of positions that are computed already; a backend writes
@@ -110,6 +114,14 @@ class Backend(Protocol):
         which time_limit_s passed, so at least one step is done. Slots in one burst are distinct. Numbers that are
         not finite never reach another sequence: not in the same burst, nor through the pages when they have a new
         owner, where NaN times an attention weight of 0 would be NaN.
+        """
+        ...
+
+    def pack(self, checkpoint: Checkpoint) -> Callable[[], None]:
+        """Make ready the weights of a checkpoint of the same config, beside those in use; what puts them into their
+        place, to be called between bursts, which cannot fail.
+
+        Callable from any thread. Raises InvalidRequest where they cannot be kept as these are.
         """
         ...
 

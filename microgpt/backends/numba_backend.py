@@ -11,7 +11,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -24,7 +24,9 @@ from microgpt.backends.kernels.matmul import PANEL, pack
 from microgpt.backends.kernels.sample import (
     BIAS,
     DEFAULT_RNG,
+    IN_OUTPUT,
     IN_PROMPT,
+    MASKED,
     NEXT_SEED,
     NUM_BANNED,
     NUM_FLOATS,
@@ -39,10 +41,11 @@ from microgpt.backends.kernels.sample import (
 )
 from microgpt.checkpoint import Checkpoint, StoredTensor
 from microgpt.config import ModelConfig
-from microgpt.errors import NumericalError
+from microgpt.constraints.grammar import mask_words
+from microgpt.errors import InvalidRequest, NumericalError
 from microgpt.logprobs import LOWEST_LOGPROB, TokenLogprobs
 from microgpt.params import MAX_GIVEN_LOGPROBS, MAX_TOP_LOGPROBS, SamplingParams
-from microgpt.sampling import counter_start
+from microgpt.sampling import counter_start, reference_state
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +58,7 @@ _SOLO_PRODUCTS = 1_000_000
 _COLUMN_BYTES = 2 << 20
 
 _INT8_MAX = 127
+_NOT_FINITE = "the model produced numbers that are not finite"
 _HUGE_PAGE = 2 << 20
 
 
@@ -68,7 +72,6 @@ class NumbaBackend:
     """
 
     device = "cpu"
-    supports: frozenset[str] = frozenset()
     repeats = True
 
     def __init__(
@@ -89,7 +92,8 @@ class NumbaBackend:
         self.num_threads = min(num_threads or _num_cores(), kernel.MAX_TEAM)
         self._rng = REFERENCE_RNG if rng == "reference" else DEFAULT_RNG
         self._sizes = _sizes(config)
-        self._weights = _weights(config, checkpoint.tensors, dtype)
+        self._kept = _common_dtype(checkpoint.tensors) if dtype == "float32" else "F32"
+        self._weights = _weights(config, checkpoint.tensors, dtype, self._kept)
         self._uses_columns = self._weights.matrices.nbytes >= _COLUMN_BYTES
         self._cache = Cache(
             np.zeros(self.num_pages * self._sizes.key_page, kept),
@@ -97,9 +101,11 @@ class NumbaBackend:
             np.zeros((max_slots, pages_for(config.block_size)), np.int32),
         )
         self._slots = _new_slots(config, max_slots)
-        # Slots whose log probabilities are reported: of how many of the likeliest tokens and of how many given ones.
+        # Slots with log probabilities of sampled tokens, and with those of a prompt's: of how many of the likeliest
+        # tokens and of how many given ones they tell.
         self._reported: dict[int, tuple[int, int]] = {}
         self._limits = [0] * max_slots  # how many tokens each slot's samples may have in all
+        self._scored: dict[int, tuple[int, int]] = {}
         self._feeds = _new_feeds(self._sizes, max_slots, _MAX_TOKENS + max_slots + config.block_size, number)
         self._control = np.zeros(kernel.CONTROL_SIZE, np.int64)
         self._common = kernel.Common(
@@ -122,7 +128,7 @@ class NumbaBackend:
         if not is_compiled():
             _log.info("compiling the CPU kernels for this processor; later starts find them on disk")
         started = time.monotonic()
-        self._control[kernel.NUM_FEEDS] = self._control[kernel.NUM_TOKENS] = 0
+        self._control[kernel.NUM_FEEDS] = self._control[kernel.NUM_TOKENS] = self._control[kernel.NUM_SCORED] = 0
         with quick_compilation():
             kernel.run(self._common, self._own, 0, 1, 0, self._byte)
             kernel.publish(self._control, 0)
@@ -142,6 +148,7 @@ class NumbaBackend:
         pages: Sequence[int],
         prompt_ids: Sequence[int] = (),
         samples: range = range(1),
+        output_ids: Sequence[int] = (),
     ) -> None:
         slots = self._slots
         marks, ids = slots.marks[slot], slots.ids[slot]
@@ -152,29 +159,35 @@ class NumbaBackend:
         ids[: len(banned)] = banned
         num_top = num_given = 0
         self._reported.pop(slot, None)
-        if params.logprobs:
+        self._scored.pop(slot, None)
+        if params.logprobs or params.prompt_logprobs_start is not None:
             num_top, num_given = min(params.top_logprobs, self.config.vocab_size), len(params.logprob_token_ids)
             ids[len(banned) : len(banned) + num_given] = params.logprob_token_ids
-            self._reported[slot] = num_top, num_given
+            if params.logprobs:
+                self._reported[slot] = num_top, num_given
+            if params.prompt_logprobs_start is not None:
+                self._scored[slot] = num_top, num_given
         top_k = min(params.top_k, self.config.vocab_size)
         is_adjusted = params.has_penalties or bool(params.logit_bias)
         if is_adjusted:
             by_token = slots.by_token[slot]
             by_token[:] = 0
             by_token[IN_PROMPT, list(prompt_ids)] = 1
+            np.add.at(by_token[IN_OUTPUT], list(output_ids), 1)
             for token, bias in params.logit_bias:
                 by_token[BIAS, token] = bias
         slots.ints[:, slot] = (
-            limit, 0, params.min_tokens, top_k, self._rng, len(banned), len(samples) - 1,
+            limit, len(output_ids), params.min_tokens, top_k, self._rng, len(banned), len(samples) - 1,
             prompt_ids[-1] if prompt_ids else 0, len(prompt_ids) - 1, is_adjusted,
-            params.logprobs, num_top, num_given, 0,
+            params.logprobs, num_top, num_given, 0, False,
         )  # fmt: skip
         slots.floats[:, slot] = (
             params.temperature, params.top_p, params.min_p,
             params.repetition_penalty, params.frequency_penalty, params.presence_penalty,
         )  # fmt: skip
         seed = (params.seed + samples.start) % 2**64
-        slots.seeds[START, slot] = (seed or 1) if self._rng == REFERENCE_RNG else counter_start(seed)
+        is_reference = self._rng == REFERENCE_RNG
+        slots.seeds[START, slot] = reference_state(seed, len(output_ids)) if is_reference else counter_start(seed)
         slots.seeds[NEXT_SEED, slot] = (seed + 1) % 2**64
         self._cache.tables[slot, : len(pages)] = pages
         self._limits[slot] = limit * len(samples)
@@ -192,9 +205,14 @@ class NumbaBackend:
                 state.rows[kernel.POSITION, at : at + count] = np.arange(feed.start, feed.start + count)
             at += count
             state.ints[:, i] = feed.slot, feed.sample, at, 0, 0
+            if feed.allowed is not None:
+                assert max_steps == 1
+                self._slots.allowed[feed.slot] = feed.allowed
+                self._slots.ints[MASKED, feed.slot] = True
+        num_scored = self._want_scores(feeds, at) if self._scored else 0
         if self._reported:
             self._slots.ints[NUM_REPORTED] = 0
-        control[kernel.NUM_FEEDS], control[kernel.NUM_TOKENS] = len(feeds), at
+        control[kernel.NUM_FEEDS], control[kernel.NUM_TOKENS], control[kernel.NUM_SCORED] = len(feeds), at, num_scored
         control[kernel.MAX_STEPS] = min(max_steps, _MAX_STEPS)
         control[kernel.DEADLINE] = time.monotonic_ns() + int(time_limit_s * 1e9)
         most = min(max_steps, _MAX_STEPS)
@@ -209,24 +227,63 @@ class NumbaBackend:
             self._team.begin()
         kernel.run(self._common, self._own, 0, team, 0, self._byte)
         counts, failed = state.ints[kernel.NUM_SAMPLED_NOW :, : len(feeds)].tolist()
+        scores = self._scores(feeds) if num_scored else {}
         return [
-            _result(state.sampled[i, :count], bad, self._reports(feed.slot, count) if self._reported else ())
+            _result(
+                state.sampled[i, :count],
+                bad,
+                self._reports(feed.slot, count) if self._reported else (),
+                scores.get(feed.slot, ()),
+            )
             for i, (feed, count, bad) in enumerate(zip(feeds, counts, failed, strict=True))
         ]
+
+    def pack(self, checkpoint: Checkpoint) -> Callable[[], None]:
+        """The kernels' threads know the arrays by address, so the new numbers are copied into them, and must be of the
+        same type."""
+        assert checkpoint.config == self.config
+        stored = _common_dtype(checkpoint.tensors)
+        if self._kept not in ("F32", stored):
+            raise InvalidRequest(f"the new weights must be stored in {self._kept} as those in use, got {stored}")
+        packed = _weights(self.config, checkpoint.tensors, self.dtype, self._kept)
+
+        def swap() -> None:
+            for mine, new in zip(self._weights, packed, strict=True):
+                np.copyto(mine, new, casting="no")
+
+        return swap
 
     def _reports(self, slot: int, count: int) -> tuple[TokenLogprobs, ...]:
         """What the last burst reported of the `count` tokens that it sampled for a slot."""
         if slot not in self._reported:
             return ()
-        num_top, num_given = self._reported[slot]
-        width = 1 + 2 * num_top + num_given
-        rows = self._slots.reports[slot, : count * width].reshape(count, width).clip(min=LOWEST_LOGPROB).tolist()
-        ids, given = slice(1, 1 + num_top), slice(1 + 2 * num_top, width)
-        top = slice(1 + num_top, 1 + 2 * num_top)
-        return tuple(
-            TokenLogprobs(row[0], tuple(zip(map(int, row[ids]), row[top], strict=True)), tuple(row[given]))
-            for row in rows
-        )
+        at = slot * (self._slots.reports.size // self.num_slots)
+        return _token_logprobs(self._slots.reports[at:], count, *self._reported[slot])
+
+    def _want_scores(self, feeds: Sequence[Feed], num_tokens: int) -> int:
+        """Note in the rows which tokens' log probabilities are wanted, and where to put them; how many they are."""
+        state = self._feeds
+        state.scored[kernel.SCORED, :num_tokens] = -1
+        total = start = to = 0
+        for feed in feeds:
+            if count := len(feed.scored_ids):
+                scored = slice(start + feed.first_scored, start + feed.first_scored + count)
+                end = to + count * _report_width(*self._scored[feed.slot])
+                state.scored[kernel.SCORED, scored] = feed.scored_ids
+                state.scored[kernel.REPORT_AT, scored] = np.arange(to, end, (end - to) // count)
+                total, to = total + count, end
+            start += len(feed.token_ids)
+        return total
+
+    def _scores(self, feeds: Sequence[Feed]) -> dict[int, tuple[TokenLogprobs, ...]]:
+        """What the last burst reported of scored tokens, by slot."""
+        scores, at = {}, 0
+        for feed in feeds:
+            if count := len(feed.scored_ids):
+                sizes = self._scored[feed.slot]
+                scores[feed.slot] = _token_logprobs(self._feeds.reports[at:], count, *sizes)
+                at += count * _report_width(*sizes)
+        return scores
 
 
 class _Team:
@@ -272,16 +329,43 @@ class _Team:
                 os.write(write, b"x")
 
 
-def _result(sampled: np.ndarray, has_failed: int, logprobs: tuple[TokenLogprobs, ...]) -> Burst:
+def _report_width(num_top: int, num_given: int) -> int:
+    """Numbers in a report that tells of so many tokens beside the one it is about."""
+    return 1 + 2 * num_top + num_given
+
+
+def _token_logprobs(reports: np.ndarray, count: int, num_top: int, num_given: int) -> tuple[TokenLogprobs, ...]:
+    """The first `count` of the kernels' reports."""
+    width = _report_width(num_top, num_given)
+    rows = reports[: count * width].reshape(count, width).clip(min=LOWEST_LOGPROB)
+    chosen = rows[:, 0].tolist()
+    if width == 1:
+        return tuple(map(TokenLogprobs, chosen))
+    ids = rows[:, 1 : 1 + num_top].astype(np.int64).tolist()
+    top, given = rows[:, 1 + num_top : 1 + 2 * num_top].tolist(), rows[:, 1 + 2 * num_top :].tolist()
+    return tuple(
+        TokenLogprobs(first, tuple(zip(*likeliest, strict=True)), tuple(others))
+        for first, likeliest, others in zip(chosen, zip(ids, top, strict=True), given, strict=True)
+    )
+
+
+def _result(
+    sampled: np.ndarray,
+    failed: int,
+    logprobs: tuple[TokenLogprobs, ...],
+    prompt_logprobs: tuple[TokenLogprobs, ...],
+) -> Burst:
     """What `sampled` means, where ~id is the end of a sample that another one follows."""
+    if failed & kernel.FED:
+        return Burst((), NumericalError(_NOT_FINITE))
     token_ids = sampled.tolist()
     ends = []
     if token_ids and min(token_ids) < 0:
         ends = [i + 1 for i, token in enumerate(token_ids) if token < 0]
         for end in ends:
             token_ids[end - 1] = ~token_ids[end - 1]
-    error = NumericalError("the model produced numbers that are not finite") if has_failed else None
-    return Burst(tuple(token_ids), error, tuple(ends), logprobs)
+    error = NumericalError(_NOT_FINITE) if failed else None
+    return Burst(tuple(token_ids), error, tuple(ends), logprobs, prompt_logprobs)
 
 
 def _num_cores() -> int:
@@ -346,7 +430,8 @@ def _new_slots(config: ModelConfig, n: int) -> Slots:
         marks=np.zeros((n, config.vocab_size), np.uint8),
         ids=np.zeros((n, config.vocab_size + MAX_GIVEN_LOGPROBS), np.int32),
         by_token=np.zeros((n, 3, config.vocab_size)),
-        reports=np.zeros((n, _MAX_STEPS * (1 + 2 * MAX_TOP_LOGPROBS + MAX_GIVEN_LOGPROBS))),
+        reports=np.zeros(n * _MAX_STEPS * _report_width(MAX_TOP_LOGPROBS, MAX_GIVEN_LOGPROBS)),
+        allowed=np.zeros((n, mask_words(config.vocab_size)), np.uint32),
     )  # fmt: skip
 
 
@@ -354,11 +439,13 @@ def _new_feeds(sizes: Sizes, n: int, tokens: int, number: np.dtype) -> kernel.Fe
     return kernel.Feeds(
         ints=np.zeros((5, n), np.int64), rows=np.zeros((3, tokens), np.int64),
         last=np.zeros(n * sizes.x_stride, number), sampled=np.zeros((n, _MAX_STEPS), np.int32),
+        scored=np.zeros((2, tokens), np.int64),
+        reports=np.zeros(tokens * _report_width(MAX_TOP_LOGPROBS, MAX_GIVEN_LOGPROBS)),
     )  # fmt: skip
 
 
-def _weights(config: ModelConfig, tensors: Mapping[str, StoredTensor], dtype: str) -> Weights:
-    """The checkpoint's tensors as the kernels want them."""
+def _weights(config: ModelConfig, tensors: Mapping[str, StoredTensor], dtype: str, kept: str) -> Weights:
+    """The checkpoint's tensors as the kernels want them. kept: the stored type whose bits stay as they are, or F32."""
     layers = range(config.n_layer)
     groups = [
         [[f"layer{i}.attn_wq", f"layer{i}.attn_wk", f"layer{i}.attn_wv"] for i in layers],
@@ -368,7 +455,6 @@ def _weights(config: ModelConfig, tensors: Mapping[str, StoredTensor], dtype: st
         [["lm_head"]],
     ]
     table_dtype = "float32" if dtype == "int8" else dtype
-    kept = "F32" if dtype != "float32" else _common_dtype(tensors)
     tables = np.concatenate([_table(_stored([tensors[name]], table_dtype, kept)) for name in ("wte", "wpe")])
     parts = [_matrix([tensors[name] for name in names], dtype, kept) for group in groups for names in group]
     matrices = _on_huge_pages(np.concatenate([pack(bits) for bits, _ in parts]))

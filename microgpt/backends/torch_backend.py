@@ -5,7 +5,7 @@ It promises the same bits only at a fixed batch shape: BLAS picks its summation 
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from microgpt.backends.base import PAGE_TOKENS, Burst, Feed, page_count, pages_for
 from microgpt.backends.torch_sampler import TorchSampler
 from microgpt.checkpoint import Checkpoint
+from microgpt.constraints.matcher import Mask
 from microgpt.errors import InvalidRequest, NumericalError
 from microgpt.logprobs import TokenLogprobs
 from microgpt.models.gpt import GPT
@@ -23,6 +24,8 @@ from microgpt.params import SamplingParams
 # Below this many parameters one thread computes: OpenMP's hand-offs gain 1.4x at best (2 cores, 180k parameters,
 # 64 sequences), and cost 20x as soon as another process, or our own HTTP loop, wants one of the cores.
 _ONE_THREAD_BELOW = 10_000_000
+
+_LOGIT_ROWS = 64  # rows of prompts whose logits are there at a time
 
 _DTYPES = {
     "float32": torch.float32,
@@ -41,6 +44,9 @@ class _Row:
     token_ids: Sequence[int]
     start: int
     sample: bool
+    first_scored: int = 0
+    scored_ids: Sequence[int] = ()
+    allowed: Mask | None = None
 
     @property
     def end(self) -> int:
@@ -53,7 +59,6 @@ class TorchBackend:
     Only places of positions that a sequence has computed are ever read, so pages need no wiping between owners.
     """
 
-    supports: frozenset[str] = frozenset()
     repeats = False
 
     def __init__(self, checkpoint: Checkpoint, device: str, dtype: str, rng: str, max_slots: int, kv_bytes: int):
@@ -62,8 +67,7 @@ class TorchBackend:
         self.dtype = dtype
         if config.num_parameters < _ONE_THREAD_BELOW:
             torch.set_num_threads(1)  # for the whole process: torch has no narrower switch
-        self._model = GPT(config).to(self.device, _DTYPES[dtype]).requires_grad_(False).eval()
-        self._model.load_arrays({name: tensor.widened() for name, tensor in checkpoint.tensors.items()})
+        self._model = self._new_model(checkpoint)
         self.num_slots = max_slots
         self.num_pages = page_count(config, _DTYPES[dtype].itemsize, max_slots, kv_bytes)
         shape = (config.n_layer, self.num_pages * PAGE_TOKENS, config.n_head, config.head_dim)
@@ -82,9 +86,10 @@ class TorchBackend:
         pages: Sequence[int],
         prompt_ids: Sequence[int] = (),
         samples: range = range(1),
+        output_ids: Sequence[int] = (),
     ) -> None:
         assert len(samples) == 1
-        self._sampler.open(slot, params, limit, prompt_ids, samples.start)
+        self._sampler.open(slot, params, limit, prompt_ids, samples.start, output_ids)
         places = torch.tensor(pages)[:, None] * PAGE_TOKENS + torch.arange(PAGE_TOKENS)  # (pages, 16)
         self._places[slot, : places.numel()] = places.flatten()
 
@@ -93,10 +98,15 @@ class TorchBackend:
         deadline = time.monotonic() + time_limit_s
         sampled: list[list[int]] = [[] for _ in feeds]
         reports: list[list[TokenLogprobs]] = [[] for _ in feeds]
+        scores: list[tuple[TokenLogprobs, ...]] = [()] * len(feeds)
         errors: dict[int, NumericalError] = {}
-        rows = [_Row(i, feed.slot, feed.token_ids, feed.start, feed.sample) for i, feed in enumerate(feeds)]
+        rows = [
+            _Row(i, f.slot, f.token_ids, f.start, f.sample, f.first_scored, f.scored_ids, f.allowed)
+            for i, f in enumerate(feeds)
+        ]
+        assert max_steps == 1 or all(row.allowed is None for row in rows)
         for step in range(max_steps):
-            tokens, logprobs = self._step(rows)
+            tokens, logprobs = self._step(rows, scores)
             going: list[_Row] = []
             for row, token, report in zip(rows, tokens, logprobs, strict=True):
                 if isinstance(token, NumericalError):
@@ -111,31 +121,69 @@ class TorchBackend:
             if not rows or step + 1 == max_steps or time.monotonic() >= deadline:
                 break
         return [
-            Burst(tuple(tokens), errors.get(i), logprobs=tuple(logprobs))
+            Burst(tuple(tokens), errors.get(i), logprobs=tuple(logprobs), prompt_logprobs=scores[i])
             for i, (tokens, logprobs) in enumerate(zip(sampled, reports, strict=True))
         ]
 
-    def _step(self, rows: list[_Row]) -> tuple[list[int | NumericalError | None], list[TokenLogprobs | None]]:
+    def pack(self, checkpoint: Checkpoint) -> Callable[[], None]:
+        """A second model, which takes the place of the first."""
+        assert checkpoint.config == self.config
+        model = self._new_model(checkpoint)
+
+        def swap() -> None:
+            self._model = model
+
+        return swap
+
+    def _new_model(self, checkpoint: Checkpoint) -> GPT:
+        model = GPT(checkpoint.config).to(self.device, _DTYPES[self.dtype]).requires_grad_(False).eval()
+        model.load_arrays({name: tensor.widened() for name, tensor in checkpoint.tensors.items()})
+        return model
+
+    def _step(
+        self, rows: list[_Row], scores: list[tuple[TokenLogprobs, ...]]
+    ) -> tuple[list[int | NumericalError | None], list[TokenLogprobs | None]]:
         """Feed all rows; per row the sampled id, None if it does not sample, or what went wrong; and what is reported
-        of the id."""
-        x = self._forward(rows)  # (rows, C)
+        of the id. Puts what is reported of rows' scored ids into `scores`, by feed."""
+        states = self._forward(rows)  # (R, C), R = all tokens of all rows
+        ends = list(itertools.accumulate(len(row.token_ids) for row in rows))
+        x = states[torch.tensor(ends, device=self.device) - 1]  # (rows, C)
         sampling = [i for i, row in enumerate(rows) if row.sample]
         logits = self._model.lm_head(x[sampling]).double() if sampling else x.new_empty(0, self.config.vocab_size)
         # A NaN at any of a sequence's positions reaches its last row, so checking that row finds it.
         sound = torch.isfinite(x).all(dim=1)
         sound[sampling] &= torch.isfinite(logits).all(dim=1)
+        for i, row in enumerate(rows):
+            if row.scored_ids:
+                first = ends[i] - len(row.token_ids) + row.first_scored
+                scored = self._score(row, states[first : first + len(row.scored_ids)])
+                if scored is None:
+                    sound[i] = False
+                else:
+                    scores[row.feed] = scored
         results: list[int | NumericalError | None] = [None] * len(rows)
         slots, positions = [rows[i].slot for i in sampling], [rows[i].end for i in sampling]
         reports: list[TokenLogprobs | None] = [None] * len(rows)
-        tokens = self._sampler.sample(slots, positions, logits)
+        tokens = self._sampler.sample(slots, positions, logits, [rows[i].allowed for i in sampling])
         for i, token, report in zip(sampling, tokens, self._sampler.logprobs(slots, tokens, logits), strict=True):
             results[i], reports[i] = token, report
         for i in torch.nonzero(~sound).flatten().tolist():
             results[i] = NumericalError("the model produced numbers that are not finite")
         return results, reports
 
+    def _score(self, row: _Row, states: Tensor) -> tuple[TokenLogprobs, ...] | None:
+        """What is reported of a row's scored ids, given the states (scored ids, C) that they follow; None if one of
+        their logits is not finite."""
+        reports: list[TokenLogprobs] = []
+        for part in range(0, len(states), _LOGIT_ROWS):
+            logits = self._model.lm_head(states[part : part + _LOGIT_ROWS]).double()
+            if not torch.isfinite(logits).all():
+                return None
+            reports += self._sampler.prompt_logprobs(row.slot, row.scored_ids[part : part + _LOGIT_ROWS], logits)
+        return tuple(reports)
+
     def _forward(self, rows: list[_Row]) -> Tensor:
-        """The final hidden state (rows, C) of each row's last token; K and V of all tokens are written."""
+        """The final hidden states (R, C) of all R tokens of all rows, whose K and V are written."""
         device = self.device
         lengths = [len(row.token_ids) for row in rows]
         ids = torch.tensor([t for row in rows for t in row.token_ids], device=device)
@@ -161,8 +209,7 @@ class TorchBackend:
                     places = self._places[row.slot, : row.end]
                     y[part] = _attend_chunk(q[part], keys[places], values[places])
             x = block.finish(x, y.flatten(1))
-        last = [offset + length - 1 for offset, length in zip(offsets, lengths, strict=True)]
-        return x[torch.tensor(last, dtype=torch.long, device=device)]
+        return x
 
     def _reading(self, slots: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         """What queries at `positions` of `slots`, both (N,), read: the places (N, L) of positions 0, 1, ..., and which

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from microgpt.constraints.matcher import Mask
 from microgpt.logprobs import LOWEST_LOGPROB, TokenLogprobs
 from microgpt.params import MAX_SEED, SamplingParams
 from microgpt.sampling import GENERATORS, MOST_PENALISED, Generator
@@ -34,9 +36,17 @@ class TorchSampler:
         self._in_prompt: Tensor | None = None  # (num_slots, vocab) bool
         self._in_output: Tensor | None = None  # (num_slots, vocab) int32, how often
 
-    def open(self, slot: int, params: SamplingParams, limit: int, prompt_ids: Sequence[int], sample: int = 0) -> None:
+    def open(
+        self,
+        slot: int,
+        params: SamplingParams,
+        limit: int,
+        prompt_ids: Sequence[int],
+        sample: int = 0,
+        output_ids: Sequence[int] = (),
+    ) -> None:
         """Give a slot to a new sequence. prompt_ids: all of its prompt, which penalties look at. sample: its index in
-        the request, which is added to the seed."""
+        the request, which is added to the seed. output_ids: what it has sampled already, in another slot."""
         bias = None
         if params.logit_bias:
             bias = torch.zeros(self._shape[1], dtype=torch.float64)
@@ -44,30 +54,39 @@ class TorchSampler:
             bias[list(ids)] = torch.tensor(amounts, dtype=torch.float64)
             bias = bias.to(self._device)
         generator = self._new_generator((params.seed + sample) % (MAX_SEED + 1))
-        self._slots[slot] = _Slot(params, generator, limit, bias)
+        if params.temperature:
+            for position in range(len(prompt_ids), len(prompt_ids) + len(output_ids)):
+                generator.uniform(position)  # what it has drawn: one generator has a state
+        self._slots[slot] = _Slot(params, generator, limit, bias, len(output_ids))
         if params.has_penalties:
             if self._in_prompt is None or self._in_output is None:
                 self._in_prompt = torch.zeros(self._shape, dtype=torch.bool, device=self._device)
                 self._in_output = torch.zeros(self._shape, dtype=torch.int32, device=self._device)
             self._in_prompt[slot] = False
             self._in_prompt[slot, torch.tensor(prompt_ids, dtype=torch.long, device=self._device)] = True
-            self._in_output[slot] = 0
+            self._in_output[slot] = torch.bincount(
+                torch.tensor(output_ids, dtype=torch.long, device=self._device), minlength=self._shape[1]
+            )
 
     def goes_on(self, slot: int, token: int) -> bool:
         """Whether another token may follow the sampled `token`."""
         state = self._slots[slot]
         return token not in state.params.end_token_ids and state.num_sampled < state.limit
 
-    def sample(self, slots: Sequence[int], positions: Sequence[int], z: Tensor) -> list[int]:
+    def sample(
+        self, slots: Sequence[int], positions: Sequence[int], z: Tensor, allowed: Sequence[Mask | None] = ()
+    ) -> list[int]:
         """The next id of each slot's sequence, which will stand at its position and is counted as its output.
 
-        z: (S, vocab) float64 logits, to which penalties, bias and masks are applied in place. slots are distinct. A row
-        that is not finite gets an arbitrary id.
+        z: (S, vocab) float64 logits, to which penalties, bias and masks are applied in place. slots are distinct.
+        allowed: the mask of what may come in each row, None or left out: everything. A row that is not finite gets an
+        arbitrary id.
         """
         if not slots:
             return []
         states = [self._slots[slot] for slot in slots]
         self._adjust(z, slots, states)
+        _keep_allowed(z, allowed)
         tokens = self._choose(z, states, positions)
         penalised = [i for i, state in enumerate(states) if state.params.has_penalties]
         if penalised and self._in_output is not None:
@@ -86,6 +105,10 @@ class TorchSampler:
         for i, report in zip(asked, token_logprobs(z[asked], params, [tokens[i] for i in asked]), strict=True):
             reports[i] = report
         return reports
+
+    def prompt_logprobs(self, slot: int, tokens: Sequence[int], z: Tensor) -> list[TokenLogprobs]:
+        """What is reported of neighbouring tokens of a slot's prompt, given the model's float64 logits for them."""
+        return token_logprobs(z, [self._slots[slot].params] * len(tokens), tokens, is_prompt=True)
 
     def _adjust(self, z: Tensor, slots: Sequence[int], states: list[_Slot]) -> None:
         penalised = [i for i, state in enumerate(states) if state.params.has_penalties]
@@ -135,6 +158,15 @@ def token_logprobs(
         top = tuple(zip(ids, others[: len(ids)], strict=True))
         reports.append(TokenLogprobs(first, top, tuple(others[len(ids) :])))
     return reports
+
+
+def _keep_allowed(z: Tensor, allowed: Sequence[Mask | None]) -> None:
+    """Rule out in place what the masks of the rows of z (S, V) lack."""
+    rows = [i for i, mask in enumerate(allowed) if mask is not None]
+    if rows:
+        words = np.stack([mask for mask in allowed if mask is not None])
+        bits = np.unpackbits(words.view(np.uint8), axis=1, count=z.shape[1], bitorder="little")  # (rows, V)
+        z[rows] = z[rows].masked_fill(torch.from_numpy(bits == 0).to(z.device), -torch.inf)
 
 
 def _column(values: Sequence[float], like: Tensor) -> Tensor:

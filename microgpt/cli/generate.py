@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from microgpt.cli.sampling_options import add_sampling_options, sampling_knobs
 from microgpt.errors import InvalidRequest
 from microgpt.params import SamplingParams
-from microgpt.request import Failed, Finished, GenerationRequest
+from microgpt.request import Failed, Finished, GenerationRequest, TokenEvent
 from microgpt.text_stream import WHITE_SPACE
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _print_in_order(engine: "Engine", num_samples: int, prompt: str) -> None:
                 raise event.error
             if isinstance(event, Finished):
                 complete[event.index] = True
-            else:
+            elif isinstance(event, TokenEvent):
                 texts[event.index] += event.text
         while printed < num_samples and complete[printed]:
             text = texts[printed].strip(WHITE_SPACE)

@@ -3,8 +3,7 @@
 import argparse
 from typing import Any
 
-from microgpt.errors import InvalidRequest
-from microgpt.params import BOUNDS
+from microgpt.params import BOUNDS, Bounds
 
 
 def add_sampling_options(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +26,7 @@ def sampling_knobs(arguments: argparse.Namespace) -> dict[str, Any]:
     """SamplingParams' arguments, checked before a model is loaded. Raises InvalidRequest."""
     names = ("temperature", "seed", "max_tokens", "top_k", "top_p")
     knobs = {name: getattr(arguments, name) for name in names}
+    ranges = BOUNDS | {"max_tokens": Bounds(1)}  # no tokens are no text
     for name, value in knobs.items():
-        if value is not None and not BOUNDS[name].admits(value):
-            raise InvalidRequest(f"{name} must be {BOUNDS[name]}, got {value}")
+        ranges[name].checked(name, value)
     return knobs

@@ -48,16 +48,24 @@ class ConstraintCompiler:
         Raises InvalidRequest, naming the field, for what cannot be compiled or has no text that the vocabulary can
         begin; Overloaded when too much is being compiled.
         """
-        outcome = self._cached(constraint)
-        if outcome is None or (isinstance(outcome, CompiledConstraint) and not outcome.usable()):
-            try:
-                size, outcome = self._compile(constraint)
-            except InvalidRequest as error:
-                size, outcome = 0, str(error)
-            self._remember(constraint, size + len(constraint.source.encode()), outcome)
+        known = self.cached(constraint)
+        if known is not None:
+            return known
+        try:
+            size, outcome = self._compile(constraint)
+        except InvalidRequest as error:
+            size, outcome = 0, str(error)
+        self._remember(constraint, size + len(constraint.source.encode()), outcome)
         if isinstance(outcome, str):
             raise InvalidRequest(outcome)
         return outcome
+
+    def cached(self, constraint: Constraint) -> CompiledConstraint | None:
+        """What `compile` gives, where that needs no compiling; else None. Raises InvalidRequest for a known refusal."""
+        outcome = self._cached(constraint)
+        if isinstance(outcome, str):
+            raise InvalidRequest(outcome)
+        return outcome if outcome is not None and outcome.usable() else None
 
     def close(self) -> None:
         """Ends the process in which grammars are tried. A later `compile` starts another."""
@@ -77,7 +85,7 @@ class ConstraintCompiler:
         outcome = compile_grammar(self._trie, grammar)
         if isinstance(outcome, str):
             raise InvalidRequest(f"{constraint.kind}: {outcome}")
-        return size, CompiledConstraint(constraint, self.vocab_size, outcome)
+        return size, CompiledConstraint(constraint, self.vocab_size, self.eos_ids, outcome)
 
     def _cached(self, constraint: Constraint) -> CompiledConstraint | str | None:
         with self._lock:

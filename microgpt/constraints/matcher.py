@@ -1,6 +1,8 @@
 """A compiled constraint, and one sequence under it: which tokens may come next."""
 
-from collections.abc import Sequence
+import math
+import time
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,13 +21,15 @@ Mask = npt.NDArray[np.uint32]
 class CompiledConstraint:
     """A grammar ready for any number of sequences, made by ConstraintCompiler.
 
-    vocab_size: ids that its masks speak of. Its matchers share what they learn about the grammar; when that grows
-    beyond its limits under one sequence, all of them fail, and later ones too.
+    vocab_size: ids that its masks speak of. eos_ids: those that may follow a complete text. Its matchers share what
+    they learn about the grammar; when that grows beyond its limits under one sequence, all of them fail, and later
+    ones too.
     """
 
-    def __init__(self, constraint: Constraint, vocab_size: int, start: "LLMatcher"):
+    def __init__(self, constraint: Constraint, vocab_size: int, eos_ids: tuple[int, ...], start: "LLMatcher"):
         self.constraint = constraint
         self.vocab_size = vocab_size
+        self.eos_ids = eos_ids
         self._start = start
 
     def matcher(self) -> "Matcher":
@@ -75,17 +79,33 @@ class Matcher:
             raise ConstraintError(f"the constraint cannot be followed: {matcher_error(self._matcher)}")
 
 
-def fill_masks(matchers: Sequence[Matcher], masks: Mask) -> dict[int, ConstraintError]:
-    """Row i of `masks` (B, words) becomes the mask of matchers[i]; returns the errors of those that failed, by row."""
+def fill_masks(
+    matchers: Sequence[Matcher], masks: Mask, deadline: float = math.inf
+) -> tuple[int, dict[int, ConstraintError]]:
+    """Row i of `masks` (B, words) becomes the mask of matchers[i].
+
+    Returns how many rows were looked at, at least one and no more once time.monotonic() has passed the deadline, and
+    the errors of those that failed, by row.
+    """
     assert masks.dtype == np.uint32
     assert masks.flags.c_contiguous
     assert len(matchers) <= len(masks)
     address, stride = masks.ctypes.data, masks.strides[0]
     errors = {}
     for i, matcher in enumerate(matchers):
+        if i and time.monotonic() > deadline:
+            return i, errors
         assert stride == matcher._mask_bytes
         try:
             matcher._mask_at(address + i * stride)
         except ConstraintError as error:
             errors[i] = error
-    return errors
+    return len(matchers), errors
+
+
+def mask_of(ids: Iterable[int], vocab_size: int) -> Mask:
+    """The mask of these ids."""
+    mask = np.zeros(mask_words(vocab_size), np.uint32)
+    for i in ids:
+        mask[i // 32] |= np.uint32(1 << i % 32)
+    return mask

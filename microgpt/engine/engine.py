@@ -1,17 +1,23 @@
 """Engine: requests in, events out. Synchronous, single-threaded, and the only owner of its state."""
 
 import heapq
+import time
 from bisect import insort
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
 
-from microgpt.backends import OPTIONAL_KNOBS, PAGE_TOKENS, Backend, Burst, pages_for
+from microgpt.backends import PAGE_TOKENS, Backend, Burst, Feed, pages_for
+from microgpt.checkpoint import Checkpoint
+from microgpt.engine import scheduler
+from microgpt.engine.guide import Guide, MaskRoom, merged
 from microgpt.engine.kv_memory import KVMemory
 from microgpt.engine.prefix_cache import PrefixCache
-from microgpt.engine.scheduler import BURST_TIME_S, RESERVED_PART, plan, samples_for_slot
+from microgpt.engine.scheduler import BURST_TIME_S, RESERVED_PART, guided, guided_time, plan, samples_for_slot
 from microgpt.engine.sequence import Job, Sequence
-from microgpt.errors import InvalidRequest, NumericalError
-from microgpt.params import SamplingParams
+from microgpt.errors import ConstraintError, InvalidRequest, NumericalError
+from microgpt.logprobs import TokenLogprobs
 from microgpt.request import Event, Failed, Finished, FinishReason, GenerationRequest, Usage
 from microgpt.stops import StopMatcher, compile_stops
 from microgpt.text_stream import TextStream
@@ -25,8 +31,9 @@ class Stats:
     """A look at the engine. free_slots + running == num_slots, and free_pages + cached_pages + running_pages ==
     num_pages, always.
 
-    cached_pages: kept by the prefix cache and used by no running sequence. prompt_tokens, cached_tokens: totals since
-    the start, of the prompts that were admitted and of what the prefix cache had of them.
+    waiting: samples that have no slot. cached_pages: kept by the prefix cache and used by no running sequence.
+    prompt_tokens, cached_tokens: totals since the start, of the prompts that were admitted and of what the prefix cache
+    had of them. waiting_tokens: of the prompts that wait.
     """
 
     running: int
@@ -39,6 +46,7 @@ class Stats:
     num_pages: int
     prompt_tokens: int
     cached_tokens: int
+    waiting_tokens: int
 
 
 class Engine:
@@ -46,16 +54,29 @@ class Engine:
 
     Requests get slots and KV memory first come, first served; further samples step back, see `Job.turn`. Each sample
     ends in exactly one Finished or Failed event.
-    prefix_cache: whether K and V of finished prompts and answers are kept for requests that begin alike.
+    prefix_cache: whether K and V of finished prompts and answers are kept for requests that begin alike. clock: in
+    seconds, for queue_s.
     """
 
-    def __init__(self, backend: Backend, tokenizer: Tokenizer, prefix_cache: bool = True):
+    def __init__(
+        self,
+        backend: Backend,
+        tokenizer: Tokenizer,
+        prefix_cache: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ):
         self.backend = backend
         self.tokenizer = tokenizer
         self.config = backend.config
         self._waiting: list[Job] = []  # with samples that have no slot yet, in the order of their turns
+        self._held: list[Job] = []  # what came while `_is_holding`; goes to _waiting
+        self._retracted: deque[Sequence] = deque()  # goes before _waiting
+        self._is_paused = self._is_holding = False
+        self._clock = clock
         self._num_callers = 0
         self._running: dict[int, Sequence] = {}  # by slot, in order of admission
+        self._num_guided = 0  # of them, those under a constraint
+        self._masks = MaskRoom(backend.num_slots, self.config.vocab_size)
         self._cancelled: list[Event] = []
         self._live: dict[str, Job] = {}
         self._free_slots = list(range(backend.num_slots))  # a heap: low slots first keeps them together in memory
@@ -65,20 +86,22 @@ class Engine:
         # Most pages of a sequence that are worth keeping: no prompt can share a page with the context's last position.
         self._most_kept = (self.config.block_size - 1) // PAGE_TOKENS if prefix_cache else 0
         self._prompt_tokens = self._cached_tokens = 0
-        # Knobs that the backend lacks, with the value that does nothing.
-        self._lacking = {name: getattr(SamplingParams, name) for name in OPTIONAL_KNOBS if name not in backend.supports}
 
     @property
     def has_work(self) -> bool:
         """Whether `step` has anything to do or to report."""
-        return bool(self._live or self._cancelled)
+        if self._cancelled:
+            return True
+        return not self._is_paused and (len(self._live) > len(self._held) if self._held else bool(self._live))
 
     @property
     def stats(self) -> Stats:
         memory = self._memory
         return Stats(
             running=len(self._running),
-            waiting=sum(job.num_waiting for job in tuple(self._waiting)),  # a copy: other threads may look
+            # Copies: other threads may look.
+            waiting=sum(job.num_waiting for job in (*tuple(self._waiting), *tuple(self._held)))
+            + sum(len(sequence.samples) for sequence in tuple(self._retracted)),
             free_slots=len(self._free_slots),
             num_slots=self.backend.num_slots,
             free_pages=memory.free_pages,
@@ -87,6 +110,7 @@ class Engine:
             num_pages=memory.num_pages,
             prompt_tokens=self._prompt_tokens,
             cached_tokens=self._cached_tokens,
+            waiting_tokens=sum(job.num_waiting * len(job.request.prompt_ids) for job in tuple(self._waiting)),
         )
 
     def room(self, num_prompt: int) -> int:
@@ -100,9 +124,9 @@ class Engine:
             raise InvalidRequest(f"prompt length must be in [1, {config.block_size}], got {len(request.prompt_ids)}")
         if request.num_samples < 1:
             raise InvalidRequest(f"num_samples must be >= 1, got {request.num_samples}")
-        for name, neutral in self._lacking.items():
-            if (value := getattr(params, name)) != neutral:
-                raise InvalidRequest(f"{name} must be left out with this backend, got {value!r:.80}")
+        num_prompt, scored = len(request.prompt_ids), params.prompt_logprobs_start
+        if scored is not None and scored > num_prompt:
+            raise InvalidRequest(f"prompt_logprobs_start must be in [0, {num_prompt}], got {scored}")
         for name, ids in (
             ("prompt_ids", request.prompt_ids),
             ("logit_bias ids", [token for token, _ in params.logit_bias]),
@@ -117,6 +141,9 @@ class Engine:
         if len(never) == config.vocab_size:
             raise InvalidRequest("no token is left to sample: all are suppressed or stop tokens")
         compile_stops(params.stop, params.stop_regex)
+        if request.constraint is not None and request.constraint.vocab_size != config.vocab_size:
+            vocab_size = request.constraint.vocab_size
+            raise InvalidRequest(f"constraint must be for {config.vocab_size} tokens, got one for {vocab_size}")
 
     def add(self, request: GenerationRequest, is_checked: bool = False, num_before: int = 0) -> None:
         """Take a request. Raises InvalidRequest if it can never run or its id is live; then nothing has changed.
@@ -131,19 +158,27 @@ class Engine:
         num_prompt = len(request.prompt_ids)
         room = self.room(num_prompt)
         params = request.params
-        limit = min(room, params.max_tokens or room)
+        limit = room if params.max_tokens is None else min(room, params.max_tokens)
         self._num_callers += not num_before
         job = Job(
             request,
             self._num_callers,
             num_before,
             limit,
-            num_pages=pages_for(num_prompt + limit - 1),  # the last token sampled needs no position
-            most_shared=min(self._most_kept, (num_prompt - 1) // PAGE_TOKENS),  # the last one fed gives logits
+            num_pages=pages_for(num_prompt + max(limit, 1) - 1),  # the last token sampled needs no position
+            most_shared=self._most_shared(request),
             stop_rules=compile_stops(params.stop, params.stop_regex) if params.stop or params.stop_regex else None,
+            added_at=self._clock(),
         )
         self._live[request.id] = job
-        insort(self._waiting, job, key=_turn)
+        insort(self._held if self._is_holding else self._waiting, job, key=_turn)
+
+    def _most_shared(self, request: GenerationRequest, is_scored: bool = False) -> int:
+        """How many pages of a prompt can come from the prefix cache; is_scored: its log probabilities are known. The
+        token before the first one that logits are needed for must be fed."""
+        start = request.params.prompt_logprobs_start
+        first = len(request.prompt_ids) if start is None or is_scored else max(start, 1)
+        return min(self._most_kept, (first - 1) // PAGE_TOKENS)
 
     def cancel(self, request_id: str) -> None:
         """End what is left of a request now; Finished events come from the next `step`. An id that is not live is
@@ -152,36 +187,156 @@ class Engine:
         if job is None:
             return
         if job.num_waiting:
-            self._waiting.remove(job)
+            (self._held if job in self._held else self._waiting).remove(job)
         nothing = Usage(len(job.request.prompt_ids), 0, 0)
-        ended = dict.fromkeys(range(job.next_sample, job.request.num_samples), nothing)
-        for sequence in [sequence for sequence in self._running.values() if sequence.job is job]:
-            ended |= dict.fromkeys(sequence.samples[1:], nothing)
-            ended[sequence.samples.start] = sequence.usage
-            self._release(sequence)
-        del self._live[request_id]
-        self._cancelled += [
-            Finished(request_id, FinishReason.CANCELLED, usage, index) for index, usage in sorted(ended.items())
+        reason = FinishReason.CANCELLED
+        ended = [
+            Finished(request_id, reason, nothing, index) for index in range(job.next_sample, job.request.num_samples)
         ]
+        for sequence in [each for each in (*self._running.values(), *self._retracted) if each.job is job]:
+            end = sequence.finished(reason)
+            ended += [end, *(end._replace(index=index, usage=nothing) for index in sequence.samples[1:])]
+            if sequence.slot < 0:
+                self._retracted.remove(sequence)
+            else:
+                self._release(sequence)
+        del self._live[request_id]
+        self._cancelled += sorted(ended, key=lambda end: end.index)
+
+    def cancel_all(self) -> None:
+        """`cancel` every live request."""
+        for request_id in list(self._live):
+            self.cancel(request_id)
+
+    @property
+    def is_paused(self) -> bool:
+        return self._is_paused
+
+    def pause(self) -> None:
+        """From now on a step reports what was cancelled and does nothing else. Requests can be added and cancelled."""
+        self._is_paused = True
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._is_paused = False
+
+    def hold(self) -> None:
+        """Requests that are added from now on get no slot before `release`; those that were there go on."""
+        self._is_holding = True
+
+    def release(self) -> None:
+        """Let requests that came since `hold` have slots."""
+        self._is_holding = False
+        for job in self._held:
+            insort(self._waiting, job, key=_turn)
+        self._held.clear()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is running or waiting."""
+        return not self._live
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything that happened was reported, and nothing more will before `resume` or `release`."""
+        return not self.has_work
+
+    def retract(self) -> int:
+        """Take slot and pages from every running sequence; how many there were. They come back first, in order, their
+        prompts and what they have sampled is computed again, and the answer is as if nothing had happened."""
+        sequences = list(self._running.values())
+        for sequence in sequences:
+            self._release(sequence)
+            sequence.retract()
+        self._retracted.extendleft(reversed(sequences))
+        return len(sequences)
+
+    def flush_cache(self) -> None:
+        """Empty the prefix cache: no request is served K and V from before. Pages of running sequences stay theirs."""
+        self._prefixes.clear()
+        for sequence in self._running.values():
+            sequence.is_flushed = True
+
+    def check_weights(self, checkpoint: Checkpoint) -> None:
+        """Raise InvalidRequest unless the weights of `checkpoint` can replace those that serve. Callable from any
+        thread."""
+        mine, its = self.tokenizer, checkpoint.tokenizer
+        for name, served, offered in (
+            ("sizes", self.config, checkpoint.config),
+            ("chat tokens", mine.chat, its.chat),
+            ("bos", mine.bos, its.bos),
+        ):
+            if served != offered:
+                raise InvalidRequest(f"{name} of the new weights must be {served}, got {offered}")
+        if (mine.all_bytes, mine.special_ids) != (its.all_bytes, its.special_ids):
+            raise InvalidRequest("the tokenizer of the new weights must have the same tokens")
+
+    def update_weights(self, swap: Callable[[], None]) -> int:
+        """Serve new weights from the next step on; `swap` is what Backend.pack has made of them.
+
+        The prefix cache is emptied. Sequences in the middle of their work are retracted, and go on with K and V of the
+        new weights; how many there are.
+        """
+        self.retract()
+        self.flush_cache()
+        for job in self._live.values():  # what was found of prompts was the old weights'
+            job.prompt_logprobs, job.most_shared = None, self._most_shared(job.request)
+        swap()
+        return len(self._retracted)
 
     def step(self) -> list[Event]:
-        """Admit, run one burst, and return what happened; in order for each request."""
+        """Admit, run one burst, then steps of what is under a constraint, and return what happened; in order for each
+        request."""
         events, self._cancelled = self._cancelled, []
+        if self._is_paused:
+            return events
         prefix_awaited = self._admit()
         sequences, feeds, max_steps = plan(self._running.values())
-        if not feeds:
-            return events
-        if prefix_awaited:
-            max_steps = 1
-        bursts = self.backend.burst(feeds, max_steps, BURST_TIME_S)
+        started = time.monotonic()
+        if feeds:
+            bursts = self.backend.burst(feeds, 1 if prefix_awaited else max_steps, BURST_TIME_S)
+            self._digest(sequences, feeds, bursts, events)
+        if self._num_guided and (group := guided(self._running.values())):
+            time_s = guided_time(time.monotonic() - started, len(feeds), len(group))
+            events += self._step_guided(group, 1 if prefix_awaited else scheduler.BURST_STEPS, time_s)
+        return events
+
+    def _step_guided(self, group: list[tuple[Sequence, Guide]], max_steps: int, time_limit_s: float) -> list[Event]:
+        """Up to max_steps tokens, at least one, for the sequences that await a mask: each token needs a new mask. Where
+        masks take long, only some sequences step, and the others at the next opportunity."""
+        events: list[Event] = []
+        deadline = time.monotonic() + time_limit_s
+        for _ in range(max_steps):
+            masks, errors = self._masks.fill(
+                [(guide, len(sequence.output_ids)) for sequence, guide in group], time.monotonic() + BURST_TIME_S
+            )
+            sequences: list[Sequence] = []
+            feeds: list[Feed] = []
+            for i, (mask, (sequence, _)) in enumerate(zip(masks, group, strict=False)):
+                if i in errors:
+                    self._fail(sequence, errors[i], events)
+                    continue
+                sequences.append(sequence)
+                feeds.append(Feed(sequence.slot, sequence.next_tokens(1), sequence.num_computed, True, allowed=mask))
+            if feeds:
+                self._digest(sequences, feeds, self.backend.burst(feeds, 1, 0), events)
+            if time.monotonic() >= deadline or not (group := guided(self._running.values())):
+                break
+        return merged(events)
+
+    def _digest(self, sequences: list[Sequence], feeds: list[Feed], bursts: list[Burst], events: list[Event]) -> None:
+        """Take what a burst made of each sequence's feed; adds the events of that."""
         for sequence, feed, burst in zip(sequences, feeds, bursts, strict=True):
             sequence.num_computed += len(feed.token_ids)
+            if burst.prompt_logprobs:
+                sequence.scores += burst.prompt_logprobs
             if burst.error is not None:
                 if not self._stopped_before(sequence, burst, events):
                     self._fail(sequence, burst.error, events)
             elif burst.token_ids:
                 self._take(sequence, burst, events)
-        return events
+            elif not sequence.job.limit and sequence.num_computed == sequence.num_prompt:
+                self._end_prompt(sequence, events)
 
     def _admit(self) -> bool:
         """Give slots and pages to waiting sequences, until the first that cannot have them.
@@ -189,11 +344,17 @@ class Engine:
         Returns whether that one waits for a prefix which is being computed: samples of one prompt that come together
         then compute it once.
         """
+        while self._retracted and self._free_slots:
+            if not self._reopen(self._retracted[0]):
+                return False
+            self._retracted.popleft()
         while (at := self._next_waiting()) is not None:
             job = self._waiting[at]
+            if job.wants_scores and any(other.is_scoring and other.job is job for other in self._running.values()):
+                return True  # for the first sample's, which are those of all
             shared: list[int] = []
             if job.most_shared:
-                shared = self._prefixes.match(job.request.prompt_ids, job.most_shared)
+                shared = self._prefixes.match(job.request.prompt_ids, job.most_shared, job.request.cache_key)
                 if len(shared) < job.most_shared and self._is_being_computed(job, len(shared) + 1):
                     return True
             count = job.num_pages - len(shared)
@@ -220,7 +381,11 @@ class Engine:
         end = num_pages * PAGE_TOKENS
         beginning = job.request.prompt_ids[:end]
         return any(
-            other.is_prefilling and other.request.prompt_ids[:end] == beginning for other in self._running.values()
+            other.is_prefilling
+            and not other.is_flushed
+            and other.request.prompt_ids[:end] == beginning
+            and other.request.cache_key == job.request.cache_key
+            for other in self._running.values()
         )
 
     def _open(self, job: Job, shared: list[int], count: int) -> None:
@@ -229,7 +394,7 @@ class Engine:
         self._prefixes.make_room(count)
         request, first, rules = job.request, job.next_sample, job.stop_rules
         num_samples = 1
-        if self.backend.repeats and request.num_samples > 1 and rules is None:
+        if self.backend.repeats and request.num_samples > 1 and job.can_repeat:
             num_samples = samples_for_slot(job, len(self._free_slots), self.config.num_parameters)
         job.next_sample += num_samples
         sequence = Sequence(
@@ -241,12 +406,38 @@ class Engine:
             num_cached=len(shared) * PAGE_TOKENS,
             text_stream=TextStream(self.tokenizer, request.special_text),
             stops=None if rules is None else StopMatcher(rules, trim=not request.params.no_stop_trim),
+            queue_s=self._clock() - job.added_at,
+            is_scoring=job.wants_scores,
+            guide=Guide(request.constraint, request.params) if request.constraint is not None and job.limit else None,
         )
+        self._num_guided += sequence.guide is not None
         self._running[sequence.slot] = sequence
         self._count_prompt(sequence)
         self.backend.open(
             sequence.slot, request.params, job.limit, sequence.pages, request.prompt_ids, sequence.samples
         )
+
+    def _reopen(self, sequence: Sequence) -> bool:
+        """Give a retracted sequence slot and pages again; False where there are too few."""
+        job, request = sequence.job, sequence.request
+        tokens = sequence.first_tokens(sequence.num_tokens)
+        most = job.most_shared
+        if sequence.output_ids and len(sequence.samples) == 1:  # a further sample would write over shared pages
+            most = min(self._most_kept, (len(tokens) - 1) // PAGE_TOKENS)
+        shared = self._prefixes.match(tokens, most, request.cache_key)
+        count = job.num_pages - len(shared)
+        if count > self._memory.available_beside(shared):
+            return False
+        self._memory.hold(shared)
+        self._prefixes.make_room(count)
+        slot = heapq.heappop(self._free_slots)
+        sequence.resume(slot, shared + self._memory.take(count), shared, len(shared) * PAGE_TOKENS)
+        self._running[slot] = sequence
+        self._num_guided += sequence.guide is not None
+        self.backend.open(
+            slot, request.params, job.limit, sequence.pages, request.prompt_ids, sequence.samples, sequence.output_ids
+        )
+        return True
 
     def _count_prompt(self, sequence: Sequence) -> None:
         self._prompt_tokens += sequence.num_prompt
@@ -256,13 +447,13 @@ class Engine:
         """Keep the pages that a sequence has filled, without what was sampled past its end, nor what a further sample
         will replace."""
         num_kept = len(sequence.kept_pages)
-        if num_kept == self._most_kept:
+        if num_kept == self._most_kept or sequence.is_flushed:
             return
         num_tokens = sequence.num_prompt if len(sequence.samples) > 1 else sequence.num_tokens
         num_full = min(self._most_kept, min(sequence.num_computed, num_tokens) // PAGE_TOKENS)
         if num_full > num_kept:
             tokens = sequence.first_tokens(num_full * PAGE_TOKENS)
-            kept_pages = self._prefixes.insert(tokens, sequence.pages[:num_full])
+            kept_pages = self._prefixes.insert(tokens, sequence.pages[:num_full], sequence.request.cache_key)
             self._memory.hold(kept_pages)
             self._memory.release(sequence.kept_pages)
             sequence.kept_pages = kept_pages
@@ -286,10 +477,16 @@ class Engine:
             self._end(job, len(burst.ends))
         if not token_ids:
             return
+        is_complete = False
+        if sequence.guide is not None:
+            try:
+                is_complete = sequence.guide.take(token_ids[-1])
+            except ConstraintError as error:
+                self._fail(sequence, error, events)
+                return
         completes_prompt = sequence.is_prefilling
         sequence.num_computed += len(token_ids) - 1
-        event, end_event = sequence.append(token_ids, logprobs)
-        events.append(event)
+        end_event = self._append(sequence, token_ids, logprobs, events, is_complete)
         if end_event is not None:
             self._release(sequence)
             events.append(end_event)
@@ -297,12 +494,41 @@ class Engine:
         elif completes_prompt:
             self._keep(sequence)
 
+    def _append(
+        self,
+        sequence: Sequence,
+        token_ids: tuple[int, ...],
+        logprobs: tuple[TokenLogprobs, ...],
+        events: list[Event],
+        is_complete: bool = False,
+    ) -> Finished | None:
+        """Append sampled tokens to a sequence, after what is told of its prompt; the end of the sample, if it is one,
+        is left to the caller."""
+        if not sequence.output_ids:
+            self._tell_scores(sequence, events)
+        event, end_event = sequence.append(token_ids, logprobs, is_complete)
+        events.append(event)
+        return end_event
+
+    def _tell_scores(self, sequence: Sequence, events: list[Event]) -> None:
+        """Add the event of the prompt's log probabilities, where they were asked for. The prompt is complete."""
+        if sequence.request.params.prompt_logprobs_start is None:
+            return
+        events.append(sequence.scored())
+        sequence.job.most_shared = self._most_shared(sequence.request, is_scored=True)
+
+    def _end_prompt(self, sequence: Sequence, events: list[Event]) -> None:
+        """End a sample of no tokens, whose prompt is complete."""
+        self._tell_scores(sequence, events)
+        self._release(sequence)
+        events.append(sequence.finished(FinishReason.LENGTH))
+        self._end(sequence.job, 1)
+
     def _stopped_before(self, sequence: Sequence, burst: Burst, events: list[Event]) -> bool:
         """Whether a sequence that failed in a burst was to stop before that, by its text; then it has ended."""
         if sequence.stops is None or not burst.token_ids:
             return False
-        event, end_event = sequence.append(burst.token_ids, burst.logprobs)
-        events.append(event)
+        end_event = self._append(sequence, burst.token_ids, burst.logprobs, events)
         if end_event is None:
             return False
         self._release(sequence, is_sound=False)
@@ -310,7 +536,7 @@ class Engine:
         self._end(sequence.job, 1)
         return True
 
-    def _fail(self, sequence: Sequence, error: NumericalError, events: list[Event]) -> None:
+    def _fail(self, sequence: Sequence, error: NumericalError | ConstraintError, events: list[Event]) -> None:
         """End all samples that a sequence was to make."""
         self._release(sequence, is_sound=False)
         events += [Failed(sequence.request.id, error, index) for index in sequence.samples]
@@ -325,6 +551,7 @@ class Engine:
     def _release(self, sequence: Sequence, is_sound: bool = True) -> None:
         """Free a sequence's slot, and its pages but for what is worth keeping."""
         del self._running[sequence.slot]
+        self._num_guided -= sequence.guide is not None
         heapq.heappush(self._free_slots, sequence.slot)
         if is_sound:
             self._keep(sequence)

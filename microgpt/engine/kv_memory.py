@@ -72,6 +72,12 @@ class KVMemory:
         assert self._users[page]
         self._kept[page] = 1
 
+    def forget(self) -> None:
+        """Free all cached pages, and let those that have users be free after them."""
+        self._free += self._cached
+        self._cached.clear()
+        self._kept = bytearray(self.num_pages)
+
     def evict(self) -> int:
         """Free the cached page that has been unused for longest; which one it was."""
         page, _ = self._cached.popitem(last=False)

@@ -3,8 +3,9 @@
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
 
+from microgpt.engine.guide import Guide
 from microgpt.logprobs import TokenLogprobs
-from microgpt.request import Finished, FinishReason, GenerationRequest, TokenEvent, Usage
+from microgpt.request import Finished, FinishReason, GenerationRequest, PromptScored, TokenEvent, Usage
 from microgpt.stops import StopMatcher, StopRules
 from microgpt.text_stream import TextStream
 
@@ -15,8 +16,9 @@ class Job:
 
     caller: its number. num_before: samples that the same caller added before it. limit: most tokens of a sample.
     num_pages: for every position that a sample may reach. most_shared: of how many of these the prefix cache may have
-    K and V already. stop_rules: of stops in the text, None without. next_sample: the first one that no sequence has
-    taken. num_left: samples that have not ended.
+    K and V already. stop_rules: of stops in the text, None without. added_at: when it came, on the engine's clock.
+    next_sample: the first one that no sequence has taken. prompt_logprobs: as PromptScored has them, None until they
+    are known. num_left: samples that have not ended.
     """
 
     request: GenerationRequest
@@ -26,7 +28,9 @@ class Job:
     num_pages: int
     most_shared: int
     stop_rules: StopRules | None = None
+    added_at: float = 0.0
     next_sample: int = 0
+    prompt_logprobs: tuple[TokenLogprobs | None, ...] | None = None
     num_left: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -38,6 +42,17 @@ class Job:
         return self.request.num_samples - self.next_sample
 
     @property
+    def can_repeat(self) -> bool:
+        """Whether one slot may make several samples: nothing happens but sampling."""
+        request = self.request
+        plain = self.stop_rules is None and request.constraint is None
+        return self.limit > 0 and plain and request.params.prompt_logprobs_start is None
+
+    @property
+    def wants_scores(self) -> bool:
+        """Whether log probabilities of the prompt are asked for and not known yet."""
+        return self.request.params.prompt_logprobs_start is not None and self.prompt_logprobs is None
+
     def is_first(self) -> bool:
         """Whether its caller has no sample in the engine yet that came before the next one."""
         return not self.num_before and not self.next_sample
@@ -56,8 +71,12 @@ class Sequence:
     samples: which ones are left, the one being made included. num_computed: how many of its tokens are in KV memory, or
     more where a burst sampled past the end. pages: its page table. num_cached: how many tokens the prefix cache had
     when it was admitted. kept_pages: the pages of the prefix cache that it holds; they have its first tokens.
-    output_ids, text_stream: of the sample being made. stops: looks for stops in its text, None without; then there is
-    one sample, as another one that the slot had begun could not be taken back.
+    is_scoring: whether it finds the log probabilities of the prompt, for all samples of the job; scores: of those of
+    its tokens that are known. output_ids, text_stream: of the sample being made. stops: looks for stops in its text,
+    None without; then there is one sample, as another one that the slot had begun could not be taken back. guide: its
+    constraint, None without; then there is one sample, too. queue_s: how long its first slot took to come. num_resumed:
+    how many of output_ids it had when it got its slot; they are prefilled like the prompt. is_flushed: the prefix cache
+    was emptied since then, so what it computed must not enter it.
     """
 
     job: Job
@@ -68,9 +87,16 @@ class Sequence:
     num_cached: int
     text_stream: TextStream
     stops: StopMatcher | None = None
+    queue_s: float = 0.0
+    is_scoring: bool = False
+    scores: list[TokenLogprobs | None] = field(default_factory=list)
+    guide: Guide | None = None
     num_computed: int = field(init=False)
     num_reused: int = field(init=False)  # prompt tokens that the sample being made did not have to compute
     output_ids: list[int] = field(default_factory=list)
+    num_resumed: int = 0
+    num_retractions: int = 0
+    is_flushed: bool = False
 
     def __post_init__(self) -> None:
         self.num_computed = self.num_reused = self.num_cached
@@ -85,8 +111,24 @@ class Sequence:
 
     @property
     def is_prefilling(self) -> bool:
-        """Whether some of the prompt is not in KV memory yet, so that nothing was sampled."""
-        return not self.output_ids
+        """Whether some of the prompt, or of what is prefilled with it, is not in KV memory yet, so that nothing was
+        sampled in this slot."""
+        return len(self.output_ids) == self.num_resumed
+
+    @property
+    def num_prefill(self) -> int:
+        """How many of its first tokens are fed before anything is sampled."""
+        return self.num_prompt + self.num_resumed
+
+    @property
+    def prefill_end(self) -> int:
+        """How many of these come before the step that samples: all of them where a burst can sample."""
+        return self.num_prefill - (self.guide is not None)
+
+    @property
+    def awaits_mask(self) -> bool:
+        """Whether what comes next is a token under a constraint."""
+        return self.guide is not None and self.num_computed >= self.num_prefill - 1
 
     @property
     def usage(self) -> Usage:
@@ -106,15 +148,38 @@ class Sequence:
         """The tokens to feed next, at positions num_computed..: a prefill chunk of at most `most`, or the last
         sampled token."""
         if self.is_prefilling:
-            return self.request.prompt_ids[self.num_computed : self.num_computed + most]
+            end = self.num_computed + most
+            if self.guide is not None and not self.awaits_mask:
+                end = min(end, self.prefill_end)
+            tokens = self.first_tokens(end) if self.num_resumed else self.request.prompt_ids
+            return tokens[self.num_computed : end]
         return self.output_ids[-1:]
 
+    def next_scored(self, num_fed: int) -> tuple[int, SequenceOf[int]]:
+        """Which of the prompt's tokens are to be scored when its next num_fed are fed: after which of these comes the
+        first one, and they."""
+        asked = self.request.params.prompt_logprobs_start or 0
+        start, end = self.num_computed, self.num_computed + num_fed
+        first = max(asked - 1, start)
+        return first - start, self.request.prompt_ids[first + 1 : end + 1]
+
+    def scored(self) -> PromptScored:
+        """What is told of the prompt's log probabilities, which are known."""
+        job = self.job
+        if self.is_scoring:
+            start = job.request.params.prompt_logprobs_start
+            job.prompt_logprobs = (None, *self.scores) if start == 0 else tuple(self.scores)
+            self.is_scoring = False
+        assert job.prompt_logprobs is not None
+        return PromptScored(job.request.id, job.prompt_logprobs, self.samples.start)
+
     def append(
-        self, token_ids: tuple[int, ...], logprobs: tuple[TokenLogprobs, ...] = ()
+        self, token_ids: tuple[int, ...], logprobs: tuple[TokenLogprobs, ...] = (), is_complete: bool = False
     ) -> tuple[TokenEvent, Finished | None]:
         """Take sampled tokens, as many as count: what happened, and the end of the sample if they end it.
 
-        With a stop in the text, tokens after the one that completes it do not count.
+        With a stop in the text, tokens after the one that completes it do not count. is_complete: whether a constraint
+        lets nothing follow.
         """
         params, stops = self.request.params, self.stops
         reason = matched = None
@@ -130,19 +195,41 @@ class Sequence:
                 reason, matched = FinishReason.STOP, token_ids[-1]
             elif len(self.output_ids) >= self.job.limit:
                 reason = FinishReason.LENGTH
+            elif is_complete:
+                reason, matched = FinishReason.STOP, token_ids[-1]
             if stops is None:
                 text = self.text_stream.push(token_ids) if reason is None else self.text_stream.push_last(token_ids)
             elif reason is not None:
                 text += stops.finish(self.text_stream.flush())
         index = self.samples.start
-        event = TokenEvent(self.request.id, token_ids, text, index, logprobs[: len(token_ids)])
+        event = TokenEvent(self.request.id, token_ids, text, index, logprobs[: len(token_ids)], self.num_reused)
         if reason is None:
             return event, None
-        return event, Finished(self.request.id, reason, self.usage, index, matched)
+        return event, self.finished(reason, matched)
+
+    def finished(self, reason: FinishReason, matched: int | str | None = None) -> Finished:
+        """The end of the sample being made."""
+        index = self.samples.start
+        return Finished(self.request.id, reason, self.usage, index, matched, self.queue_s, self.num_retractions)
 
     def begin_next(self, text_stream: TextStream) -> None:
         """Go on to the next sample: all of the prompt but its last token is there already."""
         self.samples = self.samples[1:]
         self.num_computed = self.num_reused = self.num_prompt - 1
         self.output_ids = []
+        self.num_resumed = 0
         self.text_stream = text_stream
+
+    def retract(self) -> None:
+        """Its slot and pages are gone; it keeps what it has sampled."""
+        self.slot, self.pages, self.kept_pages = -1, (), ()
+        self.num_retractions += 1
+
+    def resume(self, slot: int, pages: SequenceOf[int], kept_pages: SequenceOf[int], num_cached: int) -> None:
+        """Begin again in another slot, with `num_cached` tokens of prompt and output computed."""
+        self.slot, self.pages, self.kept_pages = slot, pages, kept_pages
+        self.num_computed = self.num_cached = num_cached
+        self.num_resumed = len(self.output_ids)
+        self.is_flushed = False
+        self.is_scoring = self.job.wants_scores and not self.output_ids
+        self.scores.clear()

@@ -1,12 +1,29 @@
 """EngineThread: one thread that owns an Engine, with a command queue into it and callbacks out of it."""
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import dataclass, field
 from queue import SimpleQueue
+from typing import Any, TypeVar
 
 from microgpt.engine.engine import Engine
 from microgpt.errors import EngineFault, InvalidRequest, MicrogptError, Overloaded
-from microgpt.request import Event, Failed, GenerationRequest, TokenEvent
+from microgpt.request import Event, Failed, Finished, GenerationRequest
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Call:
+    """A function to call on the engine thread, at once or when the engine is settled, and where its result goes."""
+
+    function: Callable[[Engine], Any]
+    when_settled: bool
+    future: Future[Any] = field(default_factory=Future)
+
 
 KEPT_PART = 8  # one place in so many of the queue is for requests of one sample
 
@@ -17,7 +34,7 @@ class EngineThread:
     max_queue: most samples accepted and not finished, running or waiting; see `check_room`. on_ready: the engine is
     built; on_events: what happened in a step; on_fault: the engine could not be built, or broke. All three run on the
     engine thread and must neither block nor raise. After a fault or `stop`, every live request has had its Failed
-    event.
+    event, and every call its result or an EngineFault.
     """
 
     def __init__(
@@ -34,12 +51,14 @@ class EngineThread:
         self._on_ready, self._on_events, self._on_fault = on_ready, on_events, on_fault
         self._engine: Engine | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
-        # A request to add with the number of samples submitted before it, an id to cancel, or None to stop. Waits in C,
-        # where a Condition's are written in Python.
-        self._commands: SimpleQueue[tuple[GenerationRequest, int] | str | None] = SimpleQueue()
+        # A request to add with the number of samples submitted before it, an id to cancel, a function to call, or None
+        # to stop. Waits in C, where a Condition's are written in Python.
+        self._commands: SimpleQueue[tuple[GenerationRequest, int] | str | _Call | None] = SimpleQueue()
+        self._unsettled: deque[_Call] = deque()  # calls that wait for the engine to be settled
         self._lock = threading.Lock()  # guards everything below
         self._live: dict[str, set[int]] = {}  # samples that have not ended, by request
         self._num_live = 0  # of them all
+        self._calls: set[_Call] = set()  # without a result
         self._refusal: str | None = "the engine is still loading"
         self._stopping = False
 
@@ -97,6 +116,22 @@ class EngineThread:
         for request_id in live:
             self._commands.put(request_id)
 
+    def call(self, function: Callable[[Engine], T], *, when_settled: bool = False) -> Future[T]:
+        """The result of `function(engine)`, called on the engine thread between two steps, in order with `submit` and
+        `cancel`. Callable from any thread. Raises EngineFault when there is no engine.
+
+        when_settled: only once every request that was submitted before has ended, and been reported, or the engine is
+        paused; later requests are accepted, and wait for it. What microgpt raises on purpose is for the future alone,
+        anything else is a fault of the engine.
+        """
+        call = _Call(function, when_settled)
+        with self._lock:
+            if self._refusal is not None:
+                raise EngineFault(self._refusal)
+            self._calls.add(call)
+        self._commands.put(call)
+        return call.future
+
     def stop(self) -> None:
         """End the thread after the step it is in; requests that still live fail. Returns when it has ended."""
         with self._lock:
@@ -125,18 +160,41 @@ class EngineThread:
     def _take_commands(self, engine: Engine) -> bool:
         """Wait for work, pass all commands on to the engine; False when it is time to stop."""
         while self._commands.qsize() or not engine.has_work:
+            if self._unsettled and engine.is_settled:
+                self._answer(self._unsettled.popleft(), engine)
+                if not self._unsettled:
+                    engine.release()
+                continue
             command = self._commands.get()
             if command is None:
                 return False
             if isinstance(command, str):
                 engine.cancel(command)
+            elif isinstance(command, _Call):
+                if command.when_settled:
+                    engine.hold()
+                    self._unsettled.append(command)
+                else:
+                    self._answer(command, engine)
             else:
                 request, num_before = command
                 engine.add(request, is_checked=True, num_before=num_before)  # checked by submit
         return True
 
+    def _answer(self, call: _Call, engine: Engine) -> None:
+        """Make a call, unless it was cancelled."""
+        if call.future.set_running_or_notify_cancel():
+            try:
+                result = call.function(engine)
+            except MicrogptError as error:
+                call.future.set_exception(error)
+            else:
+                call.future.set_result(result)
+        with self._lock:
+            self._calls.discard(call)
+
     def _publish(self, events: list[Event]) -> None:
-        ended = [event for event in events if not isinstance(event, TokenEvent)]
+        ended = [event for event in events if isinstance(event, (Finished, Failed))]
         if ended:
             with self._lock:
                 self._num_live -= len(ended)
@@ -152,5 +210,9 @@ class EngineThread:
         with self._lock:
             self._refusal = self._refusal or str(error)
             live, self._live, self._num_live = self._live, {}, 0
+            calls, self._calls = self._calls, set()
+        for call in calls:
+            with suppress(InvalidStateError):  # cancelled
+                call.future.set_exception(error)
         if live:
             self._on_events([Failed(request_id, error, i) for request_id, samples in live.items() for i in samples])

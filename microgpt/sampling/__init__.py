@@ -8,7 +8,14 @@ from microgpt.sampling.reference import (
     prompt_token_logprobs,
     token_logprobs,
 )
-from microgpt.sampling.rng import GENERATORS, CounterGenerator, Generator, ReferenceGenerator, counter_start
+from microgpt.sampling.rng import (
+    GENERATORS,
+    CounterGenerator,
+    Generator,
+    ReferenceGenerator,
+    counter_start,
+    reference_state,
+)
 
 __all__ = [
     "GENERATORS",
@@ -21,5 +28,6 @@ __all__ = [
     "likeliest_first",
     "next_token",
     "prompt_token_logprobs",
+    "reference_state",
     "token_logprobs",
 ]

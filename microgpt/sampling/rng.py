@@ -35,6 +35,16 @@ def counter_start(seed: int) -> int:
     return mix64((seed + _GOLDEN) & _M64)
 
 
+def reference_state(seed: int, num_draws: int) -> int:
+    """Where `reference` is after so many draws."""
+    state = seed or 1
+    for _ in range(num_draws):
+        state ^= (state << 13) & _M64
+        state ^= state >> 7
+        state ^= (state << 17) & _M64
+    return state
+
+
 class CounterGenerator:
     """`default`: SplitMix64's stream from `counter_start`, indexed by position."""
 
@@ -50,16 +60,12 @@ class ReferenceGenerator:
     """`reference`: xorshift64 (13, 7, 17; Marsaglia 2003), state = seed, 0 meaning 1; depends on the draws so far."""
 
     def __init__(self, seed: int):
-        self._state = seed or 1
+        self._state = reference_state(seed, 0)
 
     def uniform(self, position: int) -> float:
         """float64(state) / 2^64 after one advance; may round to 1.0."""
-        state = self._state
-        state ^= (state << 13) & _M64
-        state ^= state >> 7
-        state ^= (state << 17) & _M64
-        self._state = state
-        return float(state) / 2.0**64
+        self._state = reference_state(self._state, 1)
+        return float(self._state) / 2.0**64
 
 
 GENERATORS = {"default": CounterGenerator, "reference": ReferenceGenerator}

@@ -3,6 +3,8 @@
 Bodies, checks, their order and their texts follow the original service wherever its clients could tell.
 """
 
+import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, WithJsonSchema
@@ -10,26 +12,30 @@ from pydantic_core import PydanticCustomError, to_json
 
 from microgpt import FinishReason, GenerationRequest, SamplingParams, Usage
 from microgpt.chat import Message, chat_params
-from microgpt.params import BOUNDS, MAX_SEED
-from microgpt.text_stream import WHITE_SPACE, TrimStream
+from microgpt.params import BOUNDS, MAX_SEED, RANGES, Biases, Bounds
+from microgpt.text_stream import TrimStream
+from microgpt.tokenizers import Tokenizer
 from serve import sse
 from serve.body import parse_json, validate
 from serve.dialects.base import Dialect, Route, Work
-from serve.errors import HttpError, error_body, rust_debug, shown
+from serve.errors import HttpError, error_body, shown
+from serve.messages import MessageBody, check_messages, check_number
 from serve.service import Progress, Service
 
 MAX_SAMPLES = 50
-MAX_MESSAGES = 4096  # far more than any tiny context holds; a million tiny ones would cost seconds to look at
 # The original took a body that is an array for its fields in order, four of them; what followed was bad JSON (400)
 # while fewer were a bad value (422). Arrays are refused here, with those statuses.
 ORIGINAL_FIELDS = 4
 NO_CHAT = "model was not trained with chat tokens"
 
 M = TypeVar("M", bound=BaseModel)
+_ID = re.compile("0|[1-9][0-9]{0,9}")
 Unsigned = Annotated[int, Field(ge=0, le=MAX_SEED)]
 # Beside temperature, top_k and top_p, which the original has too.
 MORE_BOUNDS = ("min_p", "repetition_penalty", "frequency_penalty", "presence_penalty")
-MORE_KNOBS = (*MORE_BOUNDS, "stop")
+MORE_KNOBS = (*MORE_BOUNDS, "stop", "logprobs", "top_logprobs")
+TOP_LOGPROBS = Bounds(0, 20)
+MAX_BIASES = cast(Biases, RANGES["logit_bias"]).most
 
 
 def _as_strings(value: Any) -> Any:
@@ -72,6 +78,13 @@ class _Sampling(BaseModel):
     stop: Strings = Field(
         [], description="text that ends the answer and is cut off; at most 32, of 1 to 256 characters"
     )
+    logit_bias: dict[str, float] = Field(
+        {}, description="added to the logits of tokens, by id; at most 1024, each in [-100, 100]"
+    )
+    logprobs: bool = Field(False, description="report the log probability of each token")
+    top_logprobs: int = Field(
+        0, description="report so many of the likeliest tokens beside each, in [0, 20]; 0 without logprobs"
+    )
     stream: bool = Field(False, description="answer with Server-Sent Events")
 
 
@@ -81,28 +94,37 @@ class GenerateBody(_Sampling):
     num_samples: Unsigned = Field(1, description="how many samples, >= 1; more than 50 gives 50")
 
 
-class MessageBody(BaseModel):
-    """One turn."""
-
-    model_config = ConfigDict(strict=True, extra="ignore")
-
-    role: str = Field(description="user or assistant", json_schema_extra={"enum": ["user", "assistant"]})
-    content: str = Field(description="not only white space", json_schema_extra={"minLength": 1})
-
-
 class ChatBody(_Sampling):
     """A conversation to reply to."""
 
     # FailFast: of a million wrong messages the first is enough.
     messages: Annotated[list[MessageBody], FailFast()] = Field(
-        description="at least one turn", json_schema_extra={"minItems": 1, "maxItems": MAX_MESSAGES}
+        description="at least one turn", json_schema_extra={"minItems": 1}
     )
+
+
+class LikelyToken(BaseModel):
+    """One of the likeliest tokens."""
+
+    token_id: int
+    token: str
+    logprob: float
+
+
+class SampledLogprobs(BaseModel):
+    """Of each token that was sampled, the last one and those of a stop included, in order."""
+
+    token_ids: list[int]
+    tokens: list[str] = Field(description="their texts; special tokens by their names")
+    logprobs: list[float] = Field(description="natural, after the temperature and before top_k, top_p and min_p")
+    top: list[list[LikelyToken]] = Field([], description="likeliest first; only with top_logprobs")
 
 
 class GenerateAnswer(BaseModel):
     """The samples, stripped of outer white space."""
 
     samples: list[str]
+    logprobs: list[SampledLogprobs] = Field([], description="one for each sample, only with logprobs")
 
 
 class ChatAnswer(BaseModel):
@@ -111,6 +133,7 @@ class ChatAnswer(BaseModel):
     role: Literal["assistant"] = "assistant"
     content: str
     tokens_dropped: int
+    logprobs: SampledLogprobs | None = Field(None, description="only with logprobs")
 
 
 def prepare_generate(service: Service, body: bytes) -> Work:
@@ -125,6 +148,7 @@ def prepare_generate(service: Service, body: bytes) -> Work:
         raise HttpError(400, f"num_samples must be {limit}, got {shown(asked.num_samples)}")
     _check_max_tokens(asked)
     _check_bounds(asked, "top_k", "top_p", *MORE_BOUNDS)
+    _check_top_logprobs(asked)
     tokenizer, block_size = service.tokenizer, service.config.block_size
     special_text = {tokenizer.chat.end_turn: "\n"} if tokenizer.chat else {}
     params = SamplingParams(
@@ -134,7 +158,8 @@ def prepare_generate(service: Service, body: bytes) -> Work:
         **_knobs(service, asked),
     )
     request = GenerationRequest(service.new_id(), (tokenizer.bos,), params, special_text, num_samples)
-    return Work([request], GenerateRenderer(num_samples, asked.stream), asked.stream)
+    logprobs = [SampledColumns(tokenizer, asked.top_logprobs) for _ in range(num_samples) if asked.logprobs]
+    return Work([request], GenerateRenderer(num_samples, asked.stream, logprobs), asked.stream, asked.logprobs)
 
 
 def prepare_chat(service: Service, body: bytes) -> Work:
@@ -144,8 +169,9 @@ def prepare_chat(service: Service, body: bytes) -> Work:
         raise HttpError(400, NO_CHAT)
     _check_bounds(asked, "temperature")
     _check_max_tokens(asked)
-    _check_messages(asked.messages)
+    check_messages(asked.messages)
     _check_bounds(asked, "top_k", "top_p", *MORE_BOUNDS)
+    _check_top_logprobs(asked)
     messages = [Message(cast(Any, message.role), message.content) for message in asked.messages]
     prompt = service.chat_prompt(messages)
     params = chat_params(
@@ -157,7 +183,8 @@ def prepare_chat(service: Service, body: bytes) -> Work:
         **_knobs(service, asked),
     )
     request = GenerationRequest(service.new_id(), prompt.ids, params)
-    return Work([request], ChatRenderer(prompt.tokens_dropped, asked.stream), asked.stream)
+    logprobs = SampledColumns(service.tokenizer, asked.top_logprobs) if asked.logprobs else None
+    return Work([request], ChatRenderer(prompt.tokens_dropped, asked.stream, logprobs), asked.stream, asked.logprobs)
 
 
 class _Text:
@@ -180,14 +207,53 @@ class _Text:
         return delta
 
 
-class GenerateRenderer:
-    """Samples side by side."""
+class SampledColumns:
+    """SampledLogprobs in the making, as JSON, so that no more than what is new is looked at."""
 
-    def __init__(self, num_samples: int, stream: bool):
+    __slots__ = ("_columns", "_token_name")
+
+    def __init__(self, tokenizer: Tokenizer, num_top: int):
+        self._token_name = tokenizer.token_name
+        names = ("token_ids", "tokens", "logprobs", "top") if num_top else ("token_ids", "tokens", "logprobs")
+        self._columns: dict[str, list[bytes]] = {name: [] for name in names}
+
+    def push(self, progress: Progress) -> None:
+        if not progress.token_ids:
+            return
+        name, reports = self._token_name, progress.logprobs
+        self._add("token_ids", progress.token_ids)
+        self._add("tokens", list(map(name, progress.token_ids)))
+        self._add("logprobs", [report.chosen for report in reports])
+        if "top" in self._columns:
+            self._add(
+                "top",
+                [[{"token_id": i, "token": name(i), "logprob": p} for i, p in report.top] for report in reports],
+            )
+
+    def _add(self, name: str, values: list[Any]) -> None:
+        self._columns[name].append(to_json(values)[1:-1])
+
+    def json(self) -> bytes:
+        columns = [b'"%s":[%s]' % (name.encode(), b",".join(parts)) for name, parts in self._columns.items()]
+        return b"{%s}" % b",".join(columns)
+
+
+def _with_logprobs(answer: dict[str, Any], logprobs: bytes) -> bytes:
+    """`answer` as JSON, with the member `logprobs`, which is JSON already, at its end."""
+    return b'%s,"logprobs":%s}' % (to_json(answer)[:-1], logprobs)
+
+
+class GenerateRenderer:
+    """Samples side by side. logprobs: a SampledColumns for each, or none."""
+
+    def __init__(self, num_samples: int, stream: bool, logprobs: Sequence[SampledColumns] = ()):
         self._samples = [_Text() for _ in range(num_samples)]
         self._stream = stream
+        self._logprobs = logprobs
 
     def push(self, progress: Progress) -> bytes:
+        if self._logprobs:
+            self._logprobs[progress.index].push(progress)
         delta = self._samples[progress.index].push(progress)
         if not delta or not self._stream:
             return b""
@@ -202,21 +268,29 @@ class GenerateRenderer:
                 "completion_tokens": sum(sample.usage.completion_tokens for sample in self._samples),
             },
         }
-        return sse.event(to_json(answer)) + sse.DONE
+        return sse.event(self._json(answer)) + sse.DONE
 
     def body(self) -> bytes:
-        return to_json({"samples": [sample.text for sample in self._samples]})
+        return self._json({"samples": [sample.text for sample in self._samples]})
+
+    def _json(self, answer: dict[str, Any]) -> bytes:
+        if not self._logprobs:
+            return to_json(answer)
+        return _with_logprobs(answer, b"[%s]" % b",".join([columns.json() for columns in self._logprobs]))
 
 
 class ChatRenderer:
-    """One reply."""
+    """One reply. logprobs: where its tokens are reported, too."""
 
-    def __init__(self, tokens_dropped: int, stream: bool):
+    def __init__(self, tokens_dropped: int, stream: bool, logprobs: SampledColumns | None = None):
         self._tokens_dropped = tokens_dropped
         self._stream = stream
+        self._logprobs = logprobs
         self._reply = _Text()
 
     def push(self, progress: Progress) -> bytes:
+        if self._logprobs is not None:
+            self._logprobs.push(progress)
         delta = self._reply.push(progress)
         return sse.event(to_json({"delta": delta})) if delta and self._stream else b""
 
@@ -226,10 +300,13 @@ class ChatRenderer:
             "finish_reason": self._reply.end_reason,
             "usage": {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens},
         }
-        return sse.event(to_json(self._answer() | ending)) + sse.DONE
+        return sse.event(self._json(self._answer() | ending)) + sse.DONE
 
     def body(self) -> bytes:
-        return to_json(self._answer())
+        return self._json(self._answer())
+
+    def _json(self, answer: dict[str, Any]) -> bytes:
+        return to_json(answer) if self._logprobs is None else _with_logprobs(answer, self._logprobs.json())
 
     def _answer(self) -> dict[str, Any]:
         return {"role": "assistant", "content": self._reply.text, "tokens_dropped": self._tokens_dropped}
@@ -239,9 +316,11 @@ def _parse(model: type[M], body: bytes) -> M:
     value = parse_json(body)
     if isinstance(value, list) and len(value) > ORIGINAL_FIELDS:
         raise HttpError(400, "body must be an object, got an array")
-    messages = value.get("messages") if isinstance(value, dict) else None
-    if isinstance(messages, list) and len(messages) > MAX_MESSAGES:
-        raise HttpError(400, f"messages must have at most {MAX_MESSAGES} turns, got {len(messages)}")
+    if isinstance(value, dict):
+        check_number(value.get("messages"))
+        biases = value.get("logit_bias")
+        if isinstance(biases, dict) and len(biases) > MAX_BIASES:
+            raise HttpError(400, f"logit_bias must have at most {MAX_BIASES} ids, got {len(biases)}")
     return validate(model, value)
 
 
@@ -257,21 +336,28 @@ def _check_max_tokens(asked: _Sampling) -> None:
         raise HttpError(400, "max_tokens must be >= 1 when specified")
 
 
+def _check_top_logprobs(asked: _Sampling) -> None:
+    if not TOP_LOGPROBS.admits(asked.top_logprobs):
+        raise HttpError(400, f"top_logprobs must be {TOP_LOGPROBS}, got {shown(asked.top_logprobs)}")
+    if asked.top_logprobs and not asked.logprobs:
+        raise HttpError(400, f"top_logprobs must be 0 without logprobs, got {asked.top_logprobs}")
+
+
+def _biases(asked: _Sampling) -> dict[int, float]:
+    """logit_bias by id. JSON's names are strings; `01` would name an id twice."""
+    for name in asked.logit_bias:
+        if not _ID.fullmatch(name):
+            raise HttpError(400, f"logit_bias must be biases by token id, got {shown(name)}")
+    return {int(name): bias for name, bias in asked.logit_bias.items()}
+
+
 def _knobs(service: Service, asked: _Sampling) -> dict[str, Any]:
     """What shapes the distribution, and the stops. A top_k above the vocabulary keeps everything, like 0."""
     top_k = asked.top_k if asked.top_k < service.config.vocab_size else 0
     given = {name: getattr(asked, name) for name in MORE_KNOBS if name in asked.model_fields_set}
+    if asked.logit_bias:
+        given["logit_bias"] = _biases(asked)
     return {"temperature": asked.temperature, "top_k": top_k, "top_p": asked.top_p, **given}
-
-
-def _check_messages(messages: list[MessageBody]) -> None:
-    if not messages:
-        raise HttpError(400, "messages must not be empty")
-    for i, message in enumerate(messages):
-        if message.role not in ("user", "assistant"):
-            raise HttpError(400, f"messages[{i}]: unknown role {rust_debug(message.role)}")
-        if not message.content.strip(WHITE_SPACE):
-            raise HttpError(400, f"messages[{i}]: content must not be empty")
 
 
 def _error_body(error: HttpError) -> bytes:

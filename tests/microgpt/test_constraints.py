@@ -22,7 +22,7 @@ from microgpt.constraints import compiler as compiler_module
 from microgpt.constraints import grammar as grammar_module
 from microgpt.constraints.compiler import MAX_CACHED, ConstraintCompiler
 from microgpt.constraints.constraint import ANY_JSON_OBJECT, MAX_SOURCE_BYTES, Constraint, ConstraintKind
-from microgpt.constraints.matcher import CompiledConstraint, Matcher, fill_masks
+from microgpt.constraints.matcher import CompiledConstraint, Matcher, fill_masks, mask_of
 from microgpt.errors import ConstraintError, InvalidRequest, MicrogptError
 from microgpt.tokenizers import CharTokenizer, Tokenizer, train_bpe
 
@@ -378,13 +378,25 @@ def test_a_dead_end_is_an_error_of_its_row_alone(compiler_of) -> None:
     for matcher, token in zip(matchers, (1, 0, 1), strict=True):
         matcher.advance(token)
     masks = np.zeros((4, compiler.mask_words), np.uint32)
-    errors = fill_masks(matchers, masks)
-    assert set(errors) == {1}
+    count, errors = fill_masks(matchers, masks)
+    assert (count, set(errors)) == (3, {1})
     assert "no token of this model's vocabulary can continue the text" in str(errors[1])
     ends = sum(1 << i for i in compiler.eos_ids)
     assert masks[:, 0].tolist() == [ends, masks[1, 0], ends, 0]
     with pytest.raises(ConstraintError):
         matchers[1].mask(masks[1])
+
+
+def test_masks_are_made_until_the_deadline_and_at_least_one(compiler_of) -> None:
+    compiler = compiler_of("ab")
+    matchers = [compiler.compile(regex("[ab]+")).matcher() for _ in range(3)]
+    masks = np.zeros((3, compiler.mask_words), np.uint32)
+    assert fill_masks(matchers, masks, deadline=0.0) == (1, {})
+    assert masks[:, 0].tolist() == [3, 0, 0]
+
+
+def test_the_mask_of_some_ids_has_their_bits() -> None:
+    assert mask_of((0, 33, 63, 64), 70).tolist() == [1, 1 << 31 | 2, 1]
 
 
 def test_a_token_that_is_not_allowed_is_refused_for_good(compiler_of) -> None:

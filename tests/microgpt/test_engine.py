@@ -29,7 +29,6 @@ from microgpt import (
     build_engine,
     load_checkpoint,
 )
-from microgpt.backends import OPTIONAL_KNOBS
 from microgpt.engine import scheduler
 from microgpt.logprobs import TokenLogprobs
 from microgpt.models.gpt import GPT
@@ -300,6 +299,7 @@ def test_text_of_events_is_the_decoding_of_their_tokens(engine: Engine) -> None:
         ((-1,), SamplingParams(), "prompt_ids must be in [0, 14), got -1"),
         ((1,), SamplingParams(stop_token_ids=(99,)), "stop_token_ids must be in [0, 14), got 99"),
         ((1,), SamplingParams(suppress_token_ids=tuple(range(14))), "no token is left to sample"),
+        ((1, 2), SamplingParams(prompt_logprobs_start=3), "prompt_logprobs_start must be in [0, 2], got 3"),
     ],
 )
 def test_requests_that_can_never_run_are_refused(
@@ -430,29 +430,6 @@ def test_pages_that_the_next_sample_overwrites_are_not_kept_for_others(make_mode
             answers.append(samples_of(drain(each)))
         assert answers[0] == answers[1]
     assert engine.stats.cached_tokens > 0
-
-
-TURNED: dict[str, Any] = {"prompt_logprobs_start": 0}
-
-
-@pytest.mark.parametrize("backend", ["numba", "torch"])
-def test_a_knob_that_the_backend_lacks_is_refused_by_name(tiny_checkpoint: Checkpoint, backend: str) -> None:
-    engine = build_engine(tiny_checkpoint, device="cpu", backend=backend)
-    assert set(TURNED) == set(OPTIONAL_KNOBS)
-    for name, value in TURNED.items():
-        request = GenerationRequest(name, (1,), SamplingParams(max_tokens=2, **{name: value}))
-        if name in engine.backend.supports:
-            engine.add(request)
-            continue
-        with pytest.raises(InvalidRequest, match=f"^{name} must be left out with this backend, got "):
-            engine.add(request)
-    assert set(outputs(drain(engine))) == engine.backend.supports
-
-
-def test_values_that_do_nothing_are_taken_by_every_backend(engine: Engine) -> None:
-    neutral = {name: getattr(SamplingParams(), name) for name in OPTIONAL_KNOBS}
-    engine.add(GenerationRequest("r", (1,), SamplingParams(max_tokens=1, **neutral)))
-    assert set(outputs(drain(engine))) == {"r"}
 
 
 ADJUSTMENTS: dict[str, Any] = {

@@ -20,7 +20,6 @@ from microgpt import (
     InvalidRequest,
     Overloaded,
     SamplingParams,
-    TokenEvent,
     build_engine,
 )
 
@@ -43,7 +42,7 @@ class Recorder:
             self.changed.notify_all()
 
     def ends(self) -> dict[str, Finished | Failed]:
-        ends = [event for event in self.events if not isinstance(event, TokenEvent)]
+        ends = [event for event in self.events if isinstance(event, Finished | Failed)]
         by_id = {event.request_id: event for event in ends}
         assert len(by_id) == len(ends), "more than one terminal event"
         return by_id
@@ -200,6 +199,101 @@ def test_an_engine_that_cannot_be_built_is_a_fault() -> None:
     recorder.thread.start()
     recorder.thread.stop()
     assert str(recorder.faults[0]) == "device must be available, got cuda"
+
+
+def test_calls_are_made_between_steps_in_order_with_requests(recorder: Recorder) -> None:
+    names: set[str] = set()
+    waiting: list[int] = []
+
+    def look(engine: Engine) -> int:
+        names.add(threading.current_thread().name)
+        waiting.append(engine.stats.running + engine.stats.waiting)
+        return len(waiting)
+
+    assert recorder.thread.call(look).result(30) == 1
+    recorder.thread.call(Engine.pause).result(30)
+    recorder.thread.submit(requests(3))
+    assert recorder.thread.call(look).result(30) == 2
+    recorder.thread.cancel(["r0"])
+    assert recorder.thread.call(look).result(30) == 3
+    assert waiting == [0, 3, 2]
+    assert names == {"engine"}
+    recorder.wait_for_ends(1)
+    recorder.thread.call(Engine.resume).result(30)
+    recorder.wait_for_ends(3)
+
+
+def test_what_microgpt_raises_in_a_call_is_for_its_caller_alone(recorder: Recorder) -> None:
+    def refuse(engine: Engine) -> None:
+        raise InvalidRequest("no")
+
+    with pytest.raises(InvalidRequest, match="no"):
+        recorder.thread.call(refuse).result(30)
+    recorder.thread.submit(requests(5, max_tokens=2))
+    recorder.wait_for_ends(5)
+    assert recorder.faults == []
+
+
+def test_anything_else_is_a_fault_and_ends_other_calls_too(recorder: Recorder) -> None:
+    def break_down(engine: Engine) -> None:
+        raise RuntimeError("planted")
+
+    recorder.thread.submit(requests(20))
+    broken = recorder.thread.call(break_down)
+    later = [recorder.thread.call(Engine.pause, when_settled=when) for when in (True, False)]
+    for future in (broken, *later):
+        with pytest.raises(EngineFault, match="the engine failed"):
+            future.result(30)
+    recorder.wait_for_ends(20)
+    assert str(recorder.faults[0]) == "planted"
+    with pytest.raises(EngineFault):
+        recorder.thread.call(Engine.pause)
+
+
+def test_a_call_when_settled_comes_after_earlier_requests_and_before_later_ones(recorder: Recorder) -> None:
+    ended: list[set[str]] = []
+    recorder.thread.submit(requests(10))
+    swap = recorder.thread.call(lambda engine: ended.append(set(recorder.ends())), when_settled=True)
+    recorder.thread.submit(requests(10, first=10))
+    swap.result(30)
+    recorder.wait_for_ends(20)
+    assert ended == [{f"r{i}" for i in range(10)}]
+
+
+def test_a_call_when_settled_does_not_wait_for_a_paused_engine(recorder: Recorder) -> None:
+    recorder.thread.call(Engine.pause).result(30)
+    recorder.thread.submit(requests(10))
+    settled = recorder.thread.call(lambda engine: engine.stats.waiting, when_settled=True)
+    assert settled.result(30) == 10
+    assert recorder.ends() == {}
+    recorder.thread.call(Engine.resume).result(30)
+    recorder.wait_for_ends(10)
+
+
+def test_stop_fails_calls_that_wait_and_cancelled_ones_are_not_made(recorder: Recorder) -> None:
+    made: list[str] = []
+    recorder.thread.call(Engine.pause).result(30)
+    recorder.thread.submit(requests(1))
+    reached, going_on = threading.Event(), threading.Event()
+
+    def block(engine: Engine) -> None:
+        engine.resume()
+        reached.set()
+        going_on.wait(30)
+        engine.pause()
+        engine.step = lambda: time.sleep(0.001) or []  # it has work for good
+        engine.resume()
+
+    recorder.thread.call(block)
+    assert reached.wait(30)
+    cancelled = recorder.thread.call(lambda engine: made.append("cancelled"))
+    assert cancelled.cancel()
+    waiting = recorder.thread.call(lambda engine: made.append("waiting"), when_settled=True)
+    going_on.set()
+    recorder.thread.stop()
+    with pytest.raises(EngineFault, match="shutting down"):
+        waiting.result(30)
+    assert made == []
 
 
 def test_stats_can_be_read_from_another_thread_at_any_time(tiny_checkpoint: Checkpoint) -> None:

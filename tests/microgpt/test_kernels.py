@@ -14,6 +14,7 @@ from microgpt.backends.kernels.sample import (
     DEFAULT_RNG,
     IN_OUTPUT,
     IN_PROMPT,
+    MASKED,
     REFERENCE_RNG,
     STOP,
     SUPPRESSED,
@@ -22,6 +23,7 @@ from microgpt.backends.kernels.sample import (
     choose,
     uniform,
 )
+from microgpt.constraints.matcher import mask_of
 from microgpt.errors import NumericalError
 from microgpt.logprobs import LOWEST_LOGPROB
 from microgpt.params import SamplingParams
@@ -155,8 +157,9 @@ def slots_for(
     rng: int = DEFAULT_RNG,
     prompt_ids: Sequence[int] = (),
     output_ids: Sequence[int] = (),
+    allowed: np.ndarray | None = None,
 ) -> Slots:
-    """One slot with these parameters."""
+    """One slot with these parameters. allowed: (vocab,) bool, of what may come."""
     marks = np.zeros((1, vocab), np.uint8)
     marks[0, list(params.suppress_token_ids)] |= SUPPRESSED
     marks[0, list(params.stop_token_ids)] |= STOP
@@ -173,7 +176,7 @@ def slots_for(
     ids[0, : len(banned) + len(given)] = [*banned, *given]
     ints = [
         9, num_sampled, params.min_tokens, params.top_k, rng, len(banned), 0, 0, 0,
-        is_adjusted, params.logprobs, num_top, len(given), 0,
+        is_adjusted, params.logprobs, num_top, len(given), 0, allowed is not None,
     ]  # fmt: skip
     floats = [
         params.temperature, params.top_p, params.min_p,
@@ -181,7 +184,8 @@ def slots_for(
     ]  # fmt: skip
     return Slots(
         np.array(ints)[:, None], np.array(floats)[:, None], np.array([[seed], [0]], np.uint64), marks, ids, by_token,
-        np.full((1, 1 + 2 * num_top + len(given)), np.nan),
+        np.full(1 + 2 * num_top + len(given), np.nan),
+        mask_of([] if allowed is None else np.flatnonzero(allowed).tolist(), vocab)[None],
     )  # fmt: skip
 
 
@@ -270,7 +274,7 @@ def test_reported_log_probabilities_are_those_of_the_reference(
         token = chosen(logits, slots, 17)
         wanted = token_logprobs(adjusted(logits, params, 0, prompt_ids), params, token)
         num_top = len(wanted.top)
-        found = slots.reports[0].clip(min=LOWEST_LOGPROB)
+        found = slots.reports.clip(min=LOWEST_LOGPROB)
         scale = max(1.0, 1 / (params.temperature or 1.0))  # the smallest difference of logits is divided, too
         first = found[: 1 + num_top]
         assert first[0] == pytest.approx(wanted.chosen, rel=tolerance, abs=tolerance * scale)
@@ -279,6 +283,39 @@ def test_reported_log_probabilities_are_those_of_the_reference(
             assert tuple(first[1:]) == top_ids
         np.testing.assert_allclose(found[1 + num_top : 1 + 2 * num_top], top, tolerance, tolerance * scale)
         np.testing.assert_allclose(found[1 + 2 * num_top :], wanted.given, tolerance, tolerance * scale)
+
+
+@pytest.mark.parametrize("rng_kind", [DEFAULT_RNG, REFERENCE_RNG])
+def test_choose_under_a_mask_picks_and_reports_what_the_reference_does(rng_kind: int, rng: np.random.Generator) -> None:
+    changed = 0
+    for case in range(600):
+        logits = random_logits(case, rng)
+        vocab = len(logits)
+        filters = random_filters(vocab, rng)
+        knobs: dict[str, Any] = {"repetition_penalty": rng.choice([1, 1.7]), "min_p": rng.choice([0, 0.3])}
+        params = SamplingParams(**filters, **knobs, logprobs=True, top_logprobs=5, logprob_token_ids=(0, 1))
+        allowed = rng.random(vocab) < rng.choice([0.03, 0.5, 0.97])
+        free = sorted(set(range(vocab)) - set(params.suppress_token_ids) - set(params.end_token_ids))
+        allowed[rng.choice(free)] = True
+        kind = ReferenceGenerator if rng_kind == REFERENCE_RNG else CounterGenerator
+        prompt_ids, num_sampled = rng.integers(0, vocab, 5).tolist(), int(rng.integers(0, 3))
+        expected, unmasked = (
+            next_token(logits, params, num_sampled, partial(kind(params.seed).uniform, 17), prompt_ids=prompt_ids,
+                       allowed=mask)
+            for mask in (allowed, None)
+        )  # fmt: skip
+        slots = slots_for(params, vocab, num_sampled, rng_kind, prompt_ids, allowed=allowed)
+        assert chosen(logits, slots, 17) == expected, (case, params)
+        assert slots.ints[MASKED, 0] == 0, "a mask holds for one token"
+        z = adjusted(logits, params, num_sampled, prompt_ids, allowed=allowed)
+        wanted = token_logprobs(z, params, expected)
+        found = slots.reports.clip(min=LOWEST_LOGPROB)
+        num_top = len(wanted.top)
+        assert tuple(found[1 : 1 + num_top]) == tuple(i for i, _ in wanted.top)
+        values = [found[0], *found[1 + num_top :]]
+        np.testing.assert_allclose(values, [wanted.chosen, *(p for _, p in wanted.top), *wanted.given], 1e-12, 1e-9)
+        changed += expected != unmasked
+    assert changed > 200
 
 
 def test_choose_in_float32_draws_from_the_same_distribution(rng: np.random.Generator) -> None:

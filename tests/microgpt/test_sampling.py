@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from microgpt import InvalidRequest, SamplingParams
 from microgpt.backends.torch_sampler import TorchSampler
 from microgpt.backends.torch_sampler import token_logprobs as torch_token_logprobs
+from microgpt.constraints.matcher import mask_of
 from microgpt.errors import NumericalError
 from microgpt.logprobs import LOWEST_LOGPROB, TokenLogprobs
 from microgpt.sampling import (
@@ -110,7 +111,7 @@ def test_logits_that_are_not_finite_are_an_error(bad: float) -> None:
         ({"top_p": 0.0}, r"top_p must be in \(0, 1\], got 0.0"),
         ({"top_p": 1.01}, r"top_p must be in \(0, 1\], got 1.01"),
         ({"top_k": -1}, "top_k must be >= 0, got -1"),
-        ({"max_tokens": 0}, "max_tokens must be >= 1, got 0"),
+        ({"max_tokens": -1}, "max_tokens must be >= 0, got -1"),
         ({"min_p": 1.1}, r"min_p must be in \[0, 1\], got 1.1"),
         ({"repetition_penalty": 0.0}, r"repetition_penalty must be in \(0, 2\], got 0.0"),
         ({"repetition_penalty": 2.5}, r"repetition_penalty must be in \(0, 2\], got 2.5"),
@@ -185,9 +186,11 @@ def test_torch_chooses_and_reports_like_the_reference(
             logits = np.round(logits)
         rows = [i for i in range(len(sequences)) if position == 0 or rng.random() < 0.8]  # not all step together
         z = torch.from_numpy(logits[rows].copy())
-        tokens = sampler.sample([slots[i] for i in rows], [position] * len(rows), z)
+        masks = [random_mask(rng, sequences[i][0]) for i in rows]
+        words = [None if mask is None else mask_of(np.flatnonzero(mask).tolist(), VOCAB) for mask in masks]
+        tokens = sampler.sample([slots[i] for i in rows], [position] * len(rows), z, words)
         reports = sampler.logprobs([slots[i] for i in rows], tokens, z)
-        for i, token, report in zip(rows, tokens, reports, strict=True):
+        for i, token, report, allowed in zip(rows, tokens, reports, masks, strict=True):
             (params, prompt_ids), output = sequences[i], outputs[i]
             expected = next_token(
                 logits[i],
@@ -196,12 +199,22 @@ def test_torch_chooses_and_reports_like_the_reference(
                 partial(generators[i].uniform, position),
                 prompt_ids=prompt_ids,
                 output_ids=output,
+                allowed=allowed,
             )
             assert token == expected, (params, output)
-            z_reference = adjusted(logits[i], params, len(output), prompt_ids, output)
+            z_reference = adjusted(logits[i], params, len(output), prompt_ids, output, allowed)
             assert_same_report(report, token_logprobs(z_reference, params, token) if params.logprobs else None)
             output.append(token)
             assert sampler.goes_on(slots[i], token) == (params.ignore_eos or token not in params.stop_token_ids)
+
+
+def random_mask(rng: np.random.Generator, params: SamplingParams) -> np.ndarray | None:
+    """(vocab,) bool that leaves an id beside what `params` rule out, for one sequence in two."""
+    if rng.random() < 0.5:
+        return None
+    mask = rng.random(VOCAB) < rng.choice([0.1, 0.6])
+    mask[rng.choice([i for i in range(VOCAB) if i not in (*params.suppress_token_ids, *params.end_token_ids)])] = True
+    return mask
 
 
 def assert_same_report(got: TokenLogprobs | None, expected: TokenLogprobs | None) -> None:

@@ -38,6 +38,7 @@ class Exchange:
         for i, chunk in enumerate(chunks):
             self._inbox.put_nowait({"type": "http.request", "body": chunk, "more_body": more or i + 1 < len(chunks)})
         self._changed = asyncio.Condition()
+        path, _, query = path.partition("?")
         scope = {
             "type": "http",
             "asgi": {"version": "3.0"},
@@ -46,7 +47,7 @@ class Exchange:
             "scheme": "http",
             "path": path,
             "raw_path": path.encode(),
-            "query_string": b"",
+            "query_string": query.encode(),
             "root_path": "",
             "headers": headers,
             "client": ("192.0.2.7", 1234),
@@ -128,8 +129,20 @@ class Served:
 
     def __init__(self, settings: Settings, checkpoint: Checkpoint, build: Callable[[], Engine]):
         self.client = EngineClient(build, max_queue=settings.max_queue)
-        self.service = Service(checkpoint, self.client, max_bodies_bytes=settings.max_bodies_bytes)
-        self.app = build_app(settings, self.service, RateLimiter(settings.rate_limit, settings.rate_burst))
+        self.service = Service(
+            checkpoint,
+            self.client,
+            max_bodies_bytes=settings.max_bodies_bytes,
+            parse_special=settings.parse_special,
+            incremental_streams=settings.incremental_streaming_output,
+        )
+        info_rate = settings.rate_limit_info
+        self.app = build_app(
+            settings,
+            self.service,
+            RateLimiter(settings.rate_limit, settings.rate_burst),
+            RateLimiter(info_rate, info_rate[0] if info_rate else 1, name="info"),
+        )
 
     def send(
         self,

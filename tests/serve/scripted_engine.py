@@ -20,7 +20,8 @@ from microgpt import (
     Usage,
 )
 from microgpt.engine import Stats
-from microgpt.request import Failed
+from microgpt.logprobs import TokenLogprobs
+from microgpt.request import Failed, PromptScored
 from tests.serve.asgi_driver import Served, served
 
 
@@ -33,6 +34,8 @@ class _Live:
 class ScriptedEngine:
     """Emits `pieces` in turn, a token each, to every live request, one step every `step_s`.
 
+    Token i of a sample has the id i and, where that is asked for, the log probability -i; so have those of a prompt.
+    A prompt's tokens but the last come from the prefix cache.
     hold: while cleared, nothing is sampled. broken: raised by the next step. failing: requests whose number of
     tokens reaches 2 end with this error. A request ends at its max_tokens.
     """
@@ -59,7 +62,7 @@ class ScriptedEngine:
     def stats(self) -> Stats:
         """8 slots, all that live have one; 10 pages, 4 of them cached."""
         running = sum(live.request.num_samples for live in tuple(self.live.values()))
-        return Stats(running, 0, 8 - running, 8, 6, 4, 0, 10, self.num_prompt_tokens, 0)
+        return Stats(running, 0, 8 - running, 8, 6, 4, 0, 10, self.num_prompt_tokens, 0, 0)
 
     def check(self, request: GenerationRequest) -> None:
         pass
@@ -73,7 +76,7 @@ class ScriptedEngine:
         if live := self.live.pop(request_id, None):
             self.cancelled.append(request_id)
             self._events += [
-                Finished(request_id, FinishReason.CANCELLED, Usage(1, live.sampled), index)
+                Finished(request_id, FinishReason.CANCELLED, Usage(1, live.sampled), index, queue_s=0.0)
                 for index in range(live.request.num_samples)
             ]
 
@@ -93,12 +96,20 @@ class ScriptedEngine:
         if self.failing is not None and live.sampled == 2:
             del self.live[request_id]
             return [Failed(request_id, self.failing, index) for index in samples]
-        piece = self.pieces[live.sampled % len(self.pieces)]
-        live.sampled += 1
-        events: list[Event] = [TokenEvent(request_id, (1,), piece, index) for index in samples]
-        if live.sampled >= (live.request.params.max_tokens or self.config.block_size):
+        params, num_prompt = live.request.params, len(live.request.prompt_ids)
+        limit = self.config.block_size if params.max_tokens is None else params.max_tokens
+        events: list[Event] = []
+        if not live.sampled and params.prompt_logprobs_start is not None:
+            scores = tuple(TokenLogprobs(-float(p)) for p in range(params.prompt_logprobs_start, num_prompt))
+            events += [PromptScored(request_id, scores, index) for index in samples]
+        if live.sampled < limit:
+            piece, token = self.pieces[live.sampled % len(self.pieces)], live.sampled
+            logprobs = (TokenLogprobs(-float(token)),) if params.logprobs else ()
+            events += [TokenEvent(request_id, (token,), piece, i, logprobs, num_prompt - 1) for i in samples]
+            live.sampled += 1
+        if live.sampled >= limit:
             del self.live[request_id]
-            usage = Usage(len(live.request.prompt_ids), live.sampled)
+            usage = Usage(num_prompt, live.sampled, num_prompt - 1)
             events += [Finished(request_id, FinishReason.LENGTH, usage, index) for index in samples]
         return events
 

@@ -39,7 +39,7 @@ def test_health_index_and_schema(tiny_checkpoint: Checkpoint):
         }
         assert health.json["status"] == "ok"
         assert health.json["uptime_s"] >= 0
-        assert "POST /microgpt/v1/chat" in (await get(service, "/")).json["routes"]
+        assert (await get(service, "/")).json == "SGLang is running"
         for path in ("/docs", "/redoc", "/nothing", GENERATE + "/", "//"):
             missing = await get(service, path)
             assert (missing.status, missing.error) == (404, f"no such route: {path}")
@@ -68,7 +68,8 @@ def test_openapi_describes_every_generating_route(tiny_checkpoint: Checkpoint):
                 operation = document["paths"][route.path]["post"]
                 assert {"200", "400", "413", "415", "422", "429", "503", "504"} <= set(operation["responses"])
                 body = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].split("/")[-1]
-                assert set(schemas[body]["properties"]) == set(route.request_model.model_fields)
+                names = getattr(route.request_model, "model_fields", route.request_model.__annotations__)
+                assert set(schemas[body]["properties"]) == set(names)
 
     run(tiny_checkpoint, scenario)
 
@@ -148,7 +149,7 @@ def test_unexpected_exception_is_a_json_500_and_logged(
     tiny_checkpoint: Checkpoint, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
     async def scenario(service: Served, engine: ScriptedEngine) -> None:
-        def broken(*args: Any) -> Any:
+        def broken(*args: Any, **kwargs: Any) -> Any:
             raise ZeroDivisionError
 
         monkeypatch.setattr(service.service, "start", broken)
@@ -191,6 +192,41 @@ def test_good_answers_carry_the_rate_limit_too(tiny_checkpoint: Checkpoint):
             assert "retry-after" not in answer.headers
 
     run(tiny_checkpoint, scenario, RATE_LIMIT="5/second")
+
+
+def test_what_does_not_generate_has_a_budget_of_its_own(tiny_checkpoint: Checkpoint):
+    async def scenario(service: Served, engine: ScriptedEngine) -> None:
+        async def statuses(path: str, method: str = "GET") -> list[int]:
+            found = []
+            for _ in range(5):
+                answer = await service.ask(path, {"prompt": "a"}, method=method)
+                found.append(answer.status)
+                if answer.status == 429:
+                    assert "2 requests per day (burst 2)" in str(answer.json)
+                    assert int(answer.headers["retry-after"]) >= 1
+                if path not in ("/health", "/metrics", "/ready"):
+                    assert answer.headers["ratelimit-policy"] == '"info";q=2;w=86400'
+            return found
+
+        assert [(await service.ask(GENERATE, {"max_tokens": 1})).status for _ in range(12)] == [200] * 10 + [429] * 2
+        assert await statuses("/model_info") == [200, 200, 429, 429, 429]
+        for path, method in (("/tokenize", "POST"), ("/", "GET"), ("/openapi.json", "GET"), ("/nothing", "GET"),
+                             ("/health_generate", "GET"), ("/v1/models/x", "GET"), (GENERATE, "GET")):  # fmt: skip
+            assert await statuses(path, method) == [429] * 5, path
+        for path in ("/health", "/metrics", "/ready"):
+            assert await statuses(path) == [200] * 5
+
+    run(tiny_checkpoint, scenario, RATE_LIMIT="1/day", RATE_LIMIT_INFO="2/day")
+
+
+def test_good_answers_of_small_routes_carry_their_budget(tiny_checkpoint: Checkpoint):
+    async def scenario(service: Served, engine: ScriptedEngine) -> None:
+        for path, method in (("/model_info", "GET"), ("/", "GET"), ("/tokenize", "POST")):
+            answer = await service.ask(path, {"prompt": "a"}, method=method)
+            assert answer.status == 200
+            assert answer.headers["ratelimit-policy"] == '"info";q=100;w=1'
+
+    run(tiny_checkpoint, scenario, RATE_LIMIT_INFO="100/second")
 
 
 # Streams

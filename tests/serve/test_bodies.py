@@ -83,6 +83,24 @@ def ask(checkpoint: Checkpoint, path: str, body: Any, environ: dict[str, str] | 
         (b'{"stop": ""}', 400, "stop[0] must have 1 to 256 characters, got 0"),
         (b'{"stop": ["a"' + b', "a"' * 32 + b"]}", 400, "stop must have at most 32 strings, got 33"),
         (b'{"max_tokens": 18446744073709551616}', 422, "max_tokens must be an integer in [0,"),
+        (b'{"logprobs": 1}', 422, "logprobs must be true or false, got 1"),
+        (b'{"logprobs": null}', 422, "logprobs must be true or false, got null"),
+        (b'{"logprobs": true, "top_logprobs": 21}', 400, "top_logprobs must be in [0, 20], got 21"),
+        (b'{"logprobs": true, "top_logprobs": -1}', 400, "top_logprobs must be in [0, 20], got -1"),
+        (b'{"logprobs": true, "top_logprobs": 1.5}', 422, "top_logprobs must be an integer, got 1.5"),
+        (b'{"top_logprobs": 3}', 400, "top_logprobs must be 0 without logprobs, got 3"),
+        (b'{"logit_bias": []}', 422, "logit_bias must be an object, got an array"),
+        (b'{"logit_bias": {"5": "x"}}', 422, 'logit_bias.5 must be a number, got "x"'),
+        (b'{"logit_bias": {"a": 1}}', 400, 'logit_bias must be biases by token id, got "a"'),
+        (b'{"logit_bias": {"05": 1}}', 400, 'logit_bias must be biases by token id, got "05"'),
+        (b'{"logit_bias": {"-5": 1}}', 400, 'logit_bias must be biases by token id, got "-5"'),
+        (b'{"logit_bias": {"5": 101}}', 400, "logit_bias[5] must be in [-100, 100], got 101"),
+        (b'{"logit_bias": {"5": 1, "5": 2}}', 422, 'duplicate field "5"'),
+        (
+            b'{"logit_bias": {' + b", ".join(b'"%d": "x"' % i for i in range(1025)) + b"}}",
+            400,
+            "logit_bias must have at most 1024 ids, got 1025",
+        ),
     ],
 )
 def test_generate_body(tiny_checkpoint: Checkpoint, body: bytes, status: int, message: str):
@@ -152,6 +170,15 @@ def test_penalties_and_stops_reach_the_engine(tiny_checkpoint: Checkpoint, path:
         params = engine.seen[0].params
         assert {name: getattr(params, name) for name in knobs} == knobs
         assert params.stop == stops
+        assert (params.logprobs, params.top_logprobs, params.logit_bias) == (False, 0, ())
+
+
+@pytest.mark.parametrize("path", [GENERATE, CHAT])
+def test_biases_and_wishes_for_log_probabilities_reach_the_engine(tiny_checkpoint: Checkpoint, path: str):
+    asked = {"logprobs": True, "top_logprobs": 20, "logit_bias": {"7": 1.5, "0": -100}}
+    _, engine = ask(tiny_checkpoint, path, {"messages": HELLO, **asked})
+    params = engine.seen[0].params
+    assert (params.logprobs, params.top_logprobs, params.logit_bias) == (True, 20, ((0, -100.0), (7, 1.5)))
 
 
 def test_defaults_and_caps(tiny_checkpoint: Checkpoint):

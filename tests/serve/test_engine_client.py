@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -13,11 +14,12 @@ from microgpt import (
     EngineFault,
     FinishReason,
     GenerationRequest,
+    InvalidRequest,
     NumericalError,
     Overloaded,
     SamplingParams,
 )
-from serve.engine_client import EngineClient, EngineState, Generation
+from serve.engine_client import EngineClient, EngineState, Generation, Progress
 from tests.serve.asgi_driver import eventually
 from tests.serve.scripted_engine import ScriptedEngine, as_engine
 
@@ -90,6 +92,59 @@ def test_reader_that_comes_late_gets_one_merged_piece(tiny_checkpoint: Checkpoin
     run(scenario, tiny_checkpoint, pieces=("x",))
 
 
+def test_tokens_come_merged_to_those_who_want_them(tiny_checkpoint: Checkpoint):
+    params = SamplingParams(max_tokens=30, logprobs=True, prompt_logprobs_start=1)
+
+    async def scenario(client: EngineClient, engine: ScriptedEngine) -> None:
+        asked = [GenerationRequest("a", (0, 1, 2), params, num_samples=2)]
+        with client.submit(asked, wants_tokens=True) as generation:
+            seen = [Progress(0), Progress(1)]
+            await eventually(lambda: generation.num_tokens > 9)
+            while not generation.done:
+                for progress in await generation.news():
+                    so_far = seen[progress.index]
+                    so_far.token_ids += progress.token_ids
+                    so_far.logprobs += progress.logprobs
+                    assert progress.num_cached == 2
+                    if progress.prompt_logprobs is not None:
+                        assert so_far.prompt_logprobs is None
+                        so_far.prompt_logprobs = progress.prompt_logprobs
+        for progress in seen:
+            assert progress.token_ids == list(range(30))
+            assert [report.chosen for report in progress.logprobs] == [-float(i) for i in range(30)]
+            assert progress.prompt_logprobs is not None
+            assert [report and report.chosen for report in progress.prompt_logprobs] == [-1.0, -2.0]
+
+    run(scenario, tiny_checkpoint)
+
+
+def test_tokens_are_not_kept_for_those_who_want_text(tiny_checkpoint: Checkpoint):
+    async def scenario(client: EngineClient, engine: ScriptedEngine) -> None:
+        asked = GenerationRequest("a", (0,), SamplingParams(max_tokens=5, logprobs=True, prompt_logprobs_start=0))
+        with client.submit([asked]) as generation:
+            [progress] = await generation.news(whole=True)
+        assert progress.text == "xxxxx"
+        assert (progress.token_ids, progress.logprobs, progress.prompt_logprobs) == ([], [], None)
+
+    run(scenario, tiny_checkpoint, pieces=("x",))
+
+
+def test_a_prompt_alone_can_be_scored(tiny_checkpoint: Checkpoint):
+    async def scenario(client: EngineClient, engine: ScriptedEngine) -> None:
+        params = SamplingParams(max_tokens=0, prompt_logprobs_start=0)
+        with client.submit([GenerationRequest("a", (0, 1, 2), params)], wants_tokens=True) as generation:
+            [progress] = await generation.news(whole=True)
+            assert generation.done
+        assert progress.prompt_logprobs is not None
+        assert len(progress.prompt_logprobs) == 3
+        assert progress.token_ids == []
+        assert progress.end is not None
+        assert progress.end.usage.completion_tokens == progress.num_cached - 2 == 0
+        await eventually(lambda: client.in_flight == 0)
+
+    run(scenario, tiny_checkpoint)
+
+
 def test_leaving_cancels_in_the_engine(tiny_checkpoint: Checkpoint):
     async def scenario(client: EngineClient, engine: ScriptedEngine) -> None:
         with client.submit([request("a", 10**6), request("b", 2)]) as generation:
@@ -97,9 +152,45 @@ def test_leaving_cancels_in_the_engine(tiny_checkpoint: Checkpoint):
             await eventually(lambda: client.in_flight == 1)
         await eventually(lambda: client.in_flight == 0)
         assert engine.cancelled == ["a"]
-        assert not client._generations
+        await eventually(lambda: not client._generations)
 
     run(scenario, tiny_checkpoint)
+
+
+def test_an_id_is_free_again_only_when_its_last_event_is_here(tiny_checkpoint: Checkpoint):
+    """For the engine it is free before: then the end of the first request would be taken for the second one's."""
+
+    async def scenario(client: EngineClient, engine: ScriptedEngine) -> None:
+        with client.submit([request("a", 1)]) as generation:
+            while client.in_flight:  # the loop does nothing meanwhile
+                time.sleep(0.001)
+            with pytest.raises(InvalidRequest, match="id must be unique among live requests, got 'a' again"):
+                client.submit([request("b"), request("a")])
+            assert (await generation.news())[0].text == "x"
+            with client.submit([request("a", 3)]) as second:
+                assert (await second.news(whole=True))[0].text == "xxx"
+        with client.submit([request("b", 10**6)]) as left:
+            await left.news()
+        with pytest.raises(InvalidRequest):
+            client.submit([request("b")])
+        await eventually(lambda: not client._generations)
+        with client.submit([request("b", 2)]) as third:
+            assert (await third.news(whole=True))[0].text == "xx"
+
+    run(scenario, tiny_checkpoint, pieces=("x",))
+
+
+def test_a_sample_may_fail_alone(tiny_checkpoint: Checkpoint):
+    async def scenario(client: EngineClient, engine: ScriptedEngine) -> None:
+        engine.failing = NumericalError("not finite")
+        with client.submit([request("a", 2), request("b", 5)], survives_failures=True) as generation:
+            first, second = sorted(await generation.news(whole=True), key=lambda progress: progress.index)
+        assert first.end is not None
+        assert second.end is None
+        assert isinstance(second.failure, NumericalError)
+        assert second.text == "xx"
+
+    run(scenario, tiny_checkpoint, pieces=("x",))
 
 
 def test_one_wake_up_of_the_loop_per_step(tiny_checkpoint: Checkpoint):

@@ -15,6 +15,7 @@ from limits.strategies import STRATEGIES
 from slowapi import Limiter
 
 from serve.limits import (
+    AUTHORIZED_KEY,
     SCHEME,
     STRATEGY,
     RateLimiter,
@@ -238,6 +239,23 @@ def test_off_allows_everything_without_headers() -> None:
     decisions = [limiter.check(from_peer("192.0.2.1")) for _ in range(100)]
     assert all(decision.allowed for decision in decisions)
     assert limiter.headers(decisions[-1]) == {}
+
+
+def test_headers_name_the_budget() -> None:
+    limiter = RateLimiter(FIVE_PER_SECOND, name="info", clock=Clock())
+    assert limiter.headers(limiter.check(from_peer("192.0.2.1"))) == {
+        "RateLimit-Policy": '"info";q=10;w=2',
+        "RateLimit": '"info";r=9;t=1',
+    }
+
+
+def test_requests_with_a_valid_key_cost_nothing_and_have_no_headers() -> None:
+    limiter = make(Clock())
+    for _ in range(100):
+        decision = limiter.check(from_peer("192.0.2.1") | {AUTHORIZED_KEY: True})
+        assert decision.allowed
+        assert limiter.headers(decision) == {}
+    assert limiter.check(from_peer("192.0.2.1")).remaining == 9
 
 
 @pytest.mark.parametrize("text", ["5/second", "30/minute", "1/5seconds", "10 per 2 hours", "3 PER Day"])

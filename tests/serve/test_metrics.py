@@ -15,7 +15,7 @@ import microgpt
 from microgpt import Checkpoint, Engine, GenerationRequest, NumericalError, SamplingParams, TokenEvent
 from microgpt.engine import build_engine
 from serve.engine_client import EngineClient, Generation
-from serve.histogram import Histogram
+from serve.histogram import Histogram, RecentRate
 from serve.metrics import Metrics
 from tests.serve.asgi_driver import CHAT, GENERATE, JSON, Served, eventually, served
 from tests.serve.scripted_engine import ScriptedEngine, run
@@ -54,6 +54,11 @@ def value(series: Series, name: str, **labels: str) -> float:
     return series[f"microgpt_{name}", frozenset(labels.items())]
 
 
+def sglang(series: Series, name: str, model_name: str = "", **labels: str) -> float:
+    """Of the series under SGLang's names. All have the model's, but for those of HTTP."""
+    return series[f"sglang:{name}", frozenset((labels or {"model_name": model_name}).items())]
+
+
 def requests(series: Series) -> Counter[tuple[str, str, str]]:
     """(route, method, status) of all that was counted."""
     found: Counter[tuple[str, str, str]] = Counter()
@@ -71,6 +76,10 @@ def test_everything_is_there_before_the_first_request(tiny_checkpoint: Checkpoin
             expected = 0.0
             if name == "microgpt_build_info":
                 expected = 1.0
+            elif name == "sglang:max_total_num_tokens":
+                expected = 10 * 16
+            elif name == "sglang:http_requests_active":
+                expected = 1.0  # this one
             elif name == "microgpt_kv_pages":
                 expected = {"free": 6.0, "cached": 4.0, "running": 0.0}[dict(labels)["state"]]
             assert count == expected, (name, labels)
@@ -80,6 +89,8 @@ def test_everything_is_there_before_the_first_request(tiny_checkpoint: Checkpoin
         assert value(series, "requests_total", route="/metrics", method="GET", status="200") == 0
         for reason in ("disconnected", "timeout"):
             assert value(series, "cancelled_requests_total", reason=reason) == 0
+        for name in ("num_requests", "num_aborted_requests", "prompt_tokens", "generation_tokens", "cached_tokens"):
+            assert sglang(series, f"{name}_total", str(tiny_checkpoint.path)) == 0
         value(series, "build_info", version=microgpt.__version__, backend="simplenamespace", device="cpu",
               dtype="float32")  # fmt: skip
 
@@ -161,6 +172,29 @@ def test_values_equal_a_client_side_tally(tiny_checkpoint: Checkpoint):
             assert sum(pages.values()) == stats.num_pages
             assert value(series, "prefix_cache_hit_tokens_total") == stats.cached_tokens
 
+            def named(name: str) -> float:
+                return sglang(series, name, str(tiny_checkpoint.path))
+
+            assert named("num_requests_total") == sequences
+            assert named("num_aborted_requests_total") == 0
+            assert named("prompt_tokens_total") == tokens_in
+            assert named("generation_tokens_total") == tokens_out
+            assert named("cached_tokens_total") == stats.cached_tokens
+            assert named("cache_hit_rate") == stats.cached_tokens / tokens_in
+            assert named("max_total_num_tokens") == stats.num_pages * 16
+            assert named("num_running_reqs") == named("num_queue_reqs") == named("num_used_tokens") == 0
+            for name in ("time_to_first_token_seconds", "e2e_request_latency_seconds", "prompt_tokens_histogram",
+                         "generation_tokens_histogram"):  # fmt: skip
+                assert named(f"{name}_count") == answered
+            assert named("prompt_tokens_histogram_sum") == tokens_in
+            assert named("generation_tokens_histogram_sum") == tokens_out
+            assert named("queue_time_seconds_count") == sequences
+            assert named("inter_token_latency_seconds_count") == value(series, "token_gap_seconds_count")
+            for (route, method, status), count in asked.items():
+                labels = {"endpoint": route, "method": method}
+                assert sglang(series, "http_responses_total", status_code=status, **labels) == count
+                assert sglang(series, "http_requests_total", **labels) >= count
+
     asyncio.run(main())
 
 
@@ -178,6 +212,21 @@ def test_batch_sizes_are_of_steps(tiny_checkpoint: Checkpoint):
         assert value(series, "token_gap_seconds_count") == 3 * 4
 
     run(tiny_checkpoint, scenario)
+
+
+def test_the_recent_rate_is_of_the_last_whole_second():
+    rate = RecentRate()
+    assert rate.per_second(100.0) == 0
+    rate.add(3, 100.1)
+    rate.add(4, 100.9)
+    assert rate.per_second(100.99) == 0
+    assert rate.per_second(101.0) == rate.per_second(101.9) == 7
+    rate.add(5, 101.95)
+    assert rate.per_second(101.99) == 7
+    assert rate.per_second(102.5) == 5
+    assert rate.per_second(103.0) == 0
+    rate.add(1, 200.0)
+    assert rate.per_second(202.5) == 0
 
 
 def test_tokens_that_come_together_share_the_time_since_the_last(tiny_checkpoint: Checkpoint):
@@ -246,6 +295,8 @@ def test_requests_that_were_given_up(tiny_checkpoint: Checkpoint):
         engine.hold.set()
         assert (await service.ask(GENERATE, {"max_tokens": 1})).status == 200
         series = await scrape(service)
+        assert sglang(series, "num_aborted_requests_total", str(tiny_checkpoint.path)) == 4
+        assert sglang(series, "num_requests_total", str(tiny_checkpoint.path)) == 5
         assert value(series, "cancelled_requests_total", reason="disconnected") == 3
         assert value(series, "cancelled_requests_total", reason="timeout") == 1
         assert requests(series) == {
@@ -300,7 +351,7 @@ def test_the_table_in_the_documentation_is_what_the_code_has(tiny_checkpoint: Ch
         labels = ", ".join(f"`{label}`" for label in samples[0].labels if label != "le")
         expected.append((f"`{family.name}{suffix}`", family.type, labels, family.documentation))
     section = API_MD.read_text("utf-8").split("## GET /metrics")[1].split("\n## ")[0]
-    rows = re.findall(r"^\| (`microgpt_\w+`) \| (\w+) \| (.*?) ?\| (.*) \|$", section, re.MULTILINE)
+    rows = re.findall(r"^\| (`(?:microgpt_|sglang:)\w+`) \| (\w+) \| (.*?) ?\| (.*) \|$", section, re.MULTILINE)
     assert rows == expected
 
 

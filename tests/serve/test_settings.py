@@ -1,14 +1,18 @@
 """Settings: flags beat the environment beats the defaults; every bad value stops the start, all named at once."""
 
+import json
 import re
 import subprocess
 import sys
 from dataclasses import FrozenInstanceError, fields
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 
-from serve.settings import NS_PER_S, Settings, SettingsError, load_settings, parse_rate
+from serve.settings import NS_PER_S, Settings, SettingsError, load_settings, parse_rate, public_values
+
+README = Path(__file__).parents[2] / "README.md"
 
 
 def test_defaults():
@@ -16,12 +20,18 @@ def test_defaults():
     assert settings == Settings(
         model_dir="output", host="127.0.0.1", port=8080, device="auto", dtype="float32", backend="auto", threads=0,
         rng="default",
-        rate_limit=(5, NS_PER_S), rate_burst=10, trusted_proxies=(), cors_origins=(), allowed_hosts=(),
+        rate_limit=None, rate_burst=10, rate_limit_info=None, api_key=None, admin_api_key=None,
+        trusted_proxies=(), cors_origins=(), allowed_hosts=(),
         max_body_bytes=4 * 2**20, max_bodies_bytes=64 * 2**20, max_queue=256, request_timeout_s=60.0,
-        receive_timeout_s=10.0, keep_alive_timeout_s=60.0, shutdown_grace_s=30.0, log_format="text", log_prompts=False,
+        receive_timeout_s=10.0, keep_alive_timeout_s=60.0, shutdown_grace_s=30.0, parse_special=True,
+        log_format="text", log_prompts=False, incremental_streaming_output=False,
     )  # fmt: skip
     with pytest.raises(FrozenInstanceError):
         settings.port = 1  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_the_flag_of_a_switch_alone_means_on():
+    assert load_settings(["--incremental-streaming-output", "--log-prompts", "off"], {}).incremental_streaming_output
 
 
 def test_every_setting_can_come_from_either_side_and_flags_win():
@@ -33,7 +43,9 @@ def test_every_setting_can_come_from_either_side_and_flags_win():
         "SHUTDOWN_GRACE_S": ("0", "1"), "LOG_FORMAT": ("json", "text"),
         "ALLOWED_HOSTS": ("Chat.Example.org, [::1]", "*"), "MAX_BODIES_BYTES": ("10", "11"),
         "RECEIVE_TIMEOUT_S": ("0.5", "2"), "KEEP_ALIVE_TIMEOUT_S": ("0.5", "2"), "LOG_PROMPTS": ("on", "off"),
-        "BACKEND": ("numba", "torch"), "THREADS": ("1", "2"),
+        "BACKEND": ("numba", "torch"), "THREADS": ("1", "2"), "RATE_LIMIT_INFO": ("1/day", "off"),
+        "API_KEY": ("a", "b"), "ADMIN_API_KEY": ("c", "d"), "PARSE_SPECIAL": ("off", "on"),
+        "INCREMENTAL_STREAMING_OUTPUT": ("on", "off"),
     }  # fmt: skip
     assert {name.lower() for name in values} == {field.name for field in fields(Settings)}
     environ = {name: pair[0] for name, pair in values.items()}
@@ -59,7 +71,7 @@ def test_every_setting_can_come_from_either_side_and_flags_win():
         ("ALLOWED_HOSTS", "http://a"), ("ALLOWED_HOSTS", "a:80"), ("ALLOWED_HOSTS", "a, -b"), ("ALLOWED_HOSTS", "[a]"),
         ("MAX_BODIES_BYTES", "0"), ("RECEIVE_TIMEOUT_S", "0"), ("KEEP_ALIVE_TIMEOUT_S", "inf"),
         ("REQUEST_TIMEOUT_S", "nan"), ("REQUEST_TIMEOUT_S", "inf"), ("SHUTDOWN_GRACE_S", "-1"), ("LOG_FORMAT", "xml"),
-        ("LOG_PROMPTS", "yes"),
+        ("LOG_PROMPTS", "yes"), ("PARSE_SPECIAL", "no"), ("RATE_LIMIT_INFO", "auto/second"),
     ],
 )  # fmt: skip
 def test_bad_value_names_variable_expectation_and_value(name: str, value: str):
@@ -69,6 +81,69 @@ def test_bad_value_names_variable_expectation_and_value(name: str, value: str):
     flag = "--" + name.lower().replace("_", "-")
     with pytest.raises(SettingsError, match=f"^{flag} must be "):
         load_settings([f"{flag}={value}"], {})
+
+
+@pytest.mark.parametrize("name", ["API_KEY", "ADMIN_API_KEY"])
+@pytest.mark.parametrize("value", ["", " ", "two words", "naïve", "tab\t", "x" * 1025])
+def test_bad_keys_are_refused_without_being_shown(name: str, value: str):
+    with pytest.raises(SettingsError) as caught:
+        load_settings([], {name: value})
+    assert str(caught.value) == f"{name} must be 1 to 1024 visible ASCII characters, got another value"
+
+
+def test_keys_are_not_shown():
+    settings = load_settings(["--api-key=secret1"], {"ADMIN_API_KEY": "secret2"})
+    assert (settings.api_key, settings.admin_api_key) == ("secret1", "secret2")
+    assert "secret" not in repr(settings)
+    assert not {"api_key", "admin_api_key"} & set(public_values(settings))
+
+
+def test_public_values_are_json_and_complete():
+    settings = load_settings([], {"TRUSTED_PROXIES": "10.0.0.0/8", "RATE_LIMIT": "1/5 minutes", "HOST": "0.0.0.0"})
+    values = json.loads(json.dumps(public_values(settings)))
+    assert set(values) == {field.name for field in fields(Settings)} - {"api_key", "admin_api_key"}
+    assert values["trusted_proxies"] == ["10.0.0.0/8"]
+    for name in ("rate_limit", "rate_limit_info"):
+        assert parse_rate(values[name]) == getattr(settings, name)
+
+
+@pytest.mark.parametrize(
+    ("environ", "is_limited"),
+    [
+        ({}, False),
+        ({"HOST": "localhost"}, False),
+        ({"HOST": "::1"}, False),
+        ({"HOST": "0.0.0.0"}, True),
+        ({"HOST": "192.0.2.1"}, True),
+        ({"HOST": "127.0.0.1", "TRUSTED_PROXIES": "127.0.0.1"}, True),
+    ],
+)
+def test_rate_limits_are_off_where_all_clients_are_local(environ: dict[str, str], is_limited: bool):
+    settings = load_settings([], environ)
+    expected = ((5, NS_PER_S), (100, NS_PER_S)) if is_limited else (None, None)
+    assert (settings.rate_limit, settings.rate_limit_info) == expected
+    explicit = load_settings([], {**environ, "RATE_LIMIT": "7/second", "RATE_LIMIT_INFO": "8/second"})
+    assert (explicit.rate_limit, explicit.rate_limit_info) == ((7, NS_PER_S), (8, NS_PER_S))
+
+
+def test_no_parse_special_is_parse_special_off():
+    assert not load_settings(["--no-parse-special"], {}).parse_special
+    assert load_settings([], {}).parse_special
+
+
+def test_the_readme_has_every_setting():
+    rows = {}
+    for line in README.read_text("utf-8").splitlines():
+        if match := re.fullmatch(r"\| ([A-Z_]+) \| `(--[a-z-]+)` \| (.+?) \| (.+) \|", line):
+            rows[match[1]] = match.groups()[1:]
+    assert rows == {
+        setting.name.upper(): (
+            "--" + setting.name.replace("_", "-"),
+            f"`{setting.metadata['default']}`" if setting.metadata["default"] else "none",
+            f"{setting.metadata['meaning']}: {setting.metadata['expects']}",
+        )
+        for setting in fields(Settings)
+    }
 
 
 def test_all_bad_values_are_reported_at_once():
@@ -105,7 +180,8 @@ def test_help_lists_every_setting_with_its_default(capsys: pytest.CaptureFixture
     assert caught.value.code == 0
     text = re.sub(r"\s+", " ", capsys.readouterr().out)
     for setting in fields(Settings):
-        assert f"--{setting.name.replace('_', '-')} VALUE" in text
+        value = "[VALUE]" if setting.type is bool else "VALUE"
+        assert f"--{setting.name.replace('_', '-')} {value}" in text
         assert f"[{setting.name.upper()}, default {setting.metadata['default'] or 'none'}]" in text
 
 

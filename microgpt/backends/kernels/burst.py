@@ -37,6 +37,7 @@ from microgpt.backends.kernels.sample import (
     Slots,
     begin_sample,
     choose,
+    score,
 )
 from microgpt.backends.kernels.threads import atomic_load, atomic_store, barrier, full_fence, now_ns, read_byte
 
@@ -45,8 +46,8 @@ BLOCK_ROWS = 64
 LOGIT_ROWS = 16  # rows whose logits are made and sampled at a time
 
 # control: int64, one field a cache line.
-ROUND, NUM_FEEDS, NUM_TOKENS, MAX_STEPS, DEADLINE, COLUMNS, GOING, BARRIER = (8 * i for i in range(8))
-ASLEEP = 8 * 10  # one a thread
+ROUND, NUM_FEEDS, NUM_TOKENS, NUM_SCORED, MAX_STEPS, DEADLINE, COLUMNS, GOING, BARRIER = (8 * i for i in range(9))
+ASLEEP = 8 * 10  # one a thread; the barrier has two fields
 MAX_TEAM = 64
 CONTROL_SIZE = ASLEEP + MAX_TEAM
 STOP_ROUND = -1
@@ -54,10 +55,13 @@ _IDLE_SPINS = 2000
 
 
 # Rows of Feeds.ints: each feed's slot, whether it samples, where its tokens end among all, how many tokens it sampled,
-# whether it failed.
+# whether it failed, and when.
 SLOT, SAMPLES, END, NUM_SAMPLED_NOW, FAILED = range(5)
+FED, SAMPLED = 1, 2  # bits of FAILED
 # Rows of Feeds.rows and of a `going`: a row's feed, token and position.
 FEED, TOKEN, POSITION = range(3)
+# Rows of Feeds.scored: the token whose log probability is wanted after a row, or -1, and where in Feeds.reports.
+SCORED, REPORT_AT = range(2)
 
 
 class Feeds(NamedTuple):
@@ -65,13 +69,16 @@ class Feeds(NamedTuple):
 
     ints: (5, feeds) int64, by the names above. rows: (3, all fed tokens) int64, in the feeds' order. last: (feeds,
     x_stride), flat, the hidden state after each feed's last token. sampled: (feeds, most steps) int32, ~id where a
-    sample ends that another follows.
+    sample ends that another follows. scored: (2, all fed tokens) int64, read where NUM_SCORED is not 0. reports:
+    float64, flat, of scored tokens as Slots.reports has them of sampled ones.
     """
 
     ints: np.ndarray
     rows: np.ndarray
     last: np.ndarray
     sampled: np.ndarray
+    scored: np.ndarray
+    reports: np.ndarray
 
 
 class Common(NamedTuple):
@@ -101,16 +108,19 @@ class Own(NamedTuple):
 
 
 @njit(nogil=True, cache=True, _nrt=False)
-def _run_rows(common, room, rows, count, is_prompt, thread, team):
-    """Run rows[:, :count] through the layers, each thread its share; feeds.last gets the states to sample from.
+def _run_rows(common, own, rows, count, is_prompt, thread, team):
+    """Run rows[:, :count] through the layers, each thread its share; feeds.last gets the states to sample from, and
+    feeds.reports what is wanted of the tokens that follow.
 
     is_prompt: whether these are the fed tokens of a burst, not a decode step of one thread's own sequences.
     """
     sizes = common.sizes
     weights = common.weights
     cache = common.cache
+    slots = common.slots
     feeds = common.feeds
     control = common.control
+    room = own.room
     Cs, Qs, H = sizes.x_stride, sizes.qkv_stride, sizes.n_head
     # Head by head: the keys and values of one head of a long prompt fit the cache, those of all do not.
     heads = 1 if is_prompt else H
@@ -143,7 +153,48 @@ def _run_rows(common, room, rows, count, is_prompt, thread, team):
             feed = rows[FEED, low + r]
             if not is_prompt or (feeds.ints[END, feed] == low + r + 1 and feeds.ints[SAMPLES, feed]):
                 _copy(room, r * Cs, feeds.last, feed * Cs, sizes.n_embd)
+            elif feeds.ints[END, feed] == low + r + 1 and not _is_finite(room, r * Cs, sizes.n_embd):
+                feeds.ints[FAILED, feed] |= FED  # wherever in its K or V: a NaN reaches all later rows
+        if is_prompt and control[NUM_SCORED]:
+            _score_rows(sizes, weights, slots, feeds, rows, low, mine, room, own.logits, own.sample_room)
     barrier(control, BARRIER, team)
+
+
+@njit(nogil=True, cache=True, _nrt=False)
+def _score_rows(sizes, weights, slots, feeds, rows, low, count, x, logits, room):
+    """Report what is wanted of the tokens after rows[:, low : low + count], whose states are the rows of x."""
+    C, V, Cs, Vs = sizes.n_embd, sizes.vocab_size, sizes.x_stride, sizes.logits_stride
+    panels = (V + PANEL - 1) // PANEL
+    r = 0
+    while r < count:
+        run = 0
+        while run < LOGIT_ROWS and r + run < count and feeds.scored[SCORED, low + r + run] >= 0:
+            run += 1
+        if run == 0:
+            r += 1
+            continue
+        matmul(
+            STORE, run, V, C, x, r * Cs, Cs, weights.matrices, sizes.head_at, weights.scales, sizes.head_scales_at, 0,
+            logits, 0, Vs, 0, 1,
+        )  # fmt: skip
+        for i in range(run):
+            at = low + r + i
+            feed = rows[FEED, at]
+            if not score(
+                logits, i * Vs, V, panels * PANEL, feeds.scored[SCORED, at], slots, feeds.ints[SLOT, feed],
+                feeds.reports, feeds.scored[REPORT_AT, at], room,
+            ):  # fmt: skip
+                feeds.ints[FAILED, feed] |= FED
+        r += run
+
+
+@njit(nogil=True, cache=True, _nrt=False)
+def _is_finite(x, at, count):
+    """Whether x[at : at + count] holds neither NaN nor infinities."""
+    unsound = 0.0
+    for i in range(at, at + count):
+        unsound += x[i] * 0.0
+    return unsound == 0
 
 
 @njit(nogil=True, cache=True, _nrt=False)
@@ -222,7 +273,7 @@ def _take(slots, feeds, feed, token, position):
     follows ends with its last token noted as ~token; the next begins with the prompt's last token, fed once more.
     """
     if token < 0:
-        feeds.ints[FAILED, feed] = 1
+        feeds.ints[FAILED, feed] |= SAMPLED
         return -1, 0
     slot, count = feeds.ints[SLOT, feed], feeds.ints[NUM_SAMPLED_NOW, feed]
     feeds.sampled[feed, count] = token
@@ -373,7 +424,7 @@ def run(common, own, thread, team, pipe, byte):
         # A burst that goes on where the last one stopped, one token a sequence, decodes from the start.
         is_fed = not in_columns or control[NUM_TOKENS] > num_sampling
         if is_fed:
-            _run_rows(common, own.room, feeds.rows, control[NUM_TOKENS], True, thread, team)
+            _run_rows(common, own, feeds.rows, control[NUM_TOKENS], True, thread, team)
         if in_columns:
             if thread == 0:
                 _begin(feeds, control[NUM_FEEDS], common.going, 0, num_sampling)
@@ -386,7 +437,7 @@ def run(common, own, thread, team, pipe, byte):
                 count = _sample(common, own, count)
                 if count == 0 or step + 1 == control[MAX_STEPS] or now_ns(own.clock) >= control[DEADLINE]:
                     break
-                _run_rows(common, own.room, own.going, count, False, 0, 1)
+                _run_rows(common, own, own.going, count, False, 0, 1)
         barrier(control, BARRIER, team)
         if thread == 0:
             return

@@ -39,11 +39,13 @@ _MOST_PENALISED = 1e30  # see microgpt.sampling.reference
 
 # Rows of Slots.ints: most tokens of a sample and those it has; min_tokens; top_k; the generator; how many of Slots.ids
 # have a mark; samples that follow the one being made; the prompt's last token and its position; whether by_token
-# counts; whether log probabilities are reported, of how many of the likeliest tokens and of how many given ones, and
-# for how many tokens of this burst they were.
+# counts; whether log probabilities of sampled tokens are reported; of how many of the likeliest tokens and of how many
+# given ones such reports tell; and how many tokens of this burst had one; whether only what Slots.allowed says may
+# come next.
 LIMIT, NUM_SAMPLED, MIN_TOKENS, TOP_K, RNG, NUM_BANNED, SAMPLES_LEFT, LAST_TOKEN, LAST_POSITION = range(9)
 ADJUSTED, IS_REPORTED, NUM_TOP, NUM_GIVEN, NUM_REPORTED = range(9, 14)
-NUM_INTS = 14
+MASKED = 14
+NUM_INTS = 15
 TEMPERATURE, TOP_P, MIN_P, REPETITION, FREQUENCY, PRESENCE = range(6)  # of Slots.floats
 NUM_FLOATS = 6
 # Rows of Slots.by_token: whether a token is in the prompt, how often in the output, what is added to its logit.
@@ -55,10 +57,11 @@ START, NEXT_SEED = range(2)
 class Slots(NamedTuple):
     """What each slot's sequence asked for, and how far it is. Columns are slots.
 
-    ints (14, slots) int64, floats (6, slots) float64, seeds (2, slots) uint64: by the names above. marks: (slots,
+    ints (15, slots) int64, floats (6, slots) float64, seeds (2, slots) uint64: by the names above. marks: (slots,
     vocab) uint8, bits for suppressed and stop ids. ids: (slots, most) int32, those with any mark, then those whose log
     probability is reported. by_token: (slots, 3, vocab) float64, kept only for slots with penalties or biases. reports:
-    (slots, most) float64; of each token its log probability, the likeliest ids, theirs, and those of the given ids.
+    (slots, most) float64, flat; of each token its log probability, the likeliest ids, theirs, and those of the given
+    ids. allowed: (slots, words) uint32, bit i % 32 of word i // 32 for id i; looked at only where MASKED is set.
     """
 
     ints: np.ndarray
@@ -68,6 +71,7 @@ class Slots(NamedTuple):
     ids: np.ndarray
     by_token: np.ndarray
     reports: np.ndarray
+    allowed: np.ndarray
 
 
 class SampleRoom(NamedTuple):
@@ -183,17 +187,19 @@ def _sort(z, ids, count, by_id):
 @njit(nogil=True, cache=True, _nrt=False)
 def _keep_likeliest(z, ids, count, vocab):
     """ids[:count] = the `count` likeliest of z, likeliest first: a heap whose top is the one to lose."""
-    filled = 0
-    for i in range(vocab):
-        if filled < count:
-            ids[filled] = i
-            filled += 1
-            if filled == count:
-                for start in range(count // 2 - 1, -1, -1):
-                    _sift(z, ids, start, count, False)
-        elif _comes_first(z, i, ids[0], False):
-            ids[0] = i
-            _sift(z, ids, 0, count, False)
+    for i in range(count):
+        ids[i] = i
+    for start in range(count // 2 - 1, -1, -1):
+        _sift(z, ids, start, count, False)
+    i = count
+    while i < vocab:
+        end = min(vocab, (i // LANES + 1) * LANES)
+        if end - i < LANES or highest(load(z, i)) >= z[ids[0]]:  # most vectors hold nothing of interest
+            for j in range(i, end):
+                if _comes_first(z, j, ids[0], False):
+                    ids[0] = j
+                    _sift(z, ids, 0, count, False)
+        i = end
     _sort(z, ids, count, False)
 
 
@@ -239,6 +245,17 @@ def _adjust(z, at, vocab, by_token, slot, repetition, frequency, presence):
         if count > 0:
             v -= count * frequency + presence
         z[at + i] = v + by_token[slot, BIAS, i]
+
+
+@njit(nogil=True, cache=True, _nrt=False)
+def _keep_allowed(z, at, vocab, allowed, slot):
+    """Rule out the ids that allowed[slot] lacks: most masks have few bits, or nearly all."""
+    for word in range((vocab + 31) // 32):
+        bits = allowed[slot, word]
+        if bits != 0xFFFFFFFF:
+            for i in range(32 * word, min(32 * (word + 1), vocab)):
+                if not (bits >> np.uint32(i % 32)) & 1:
+                    z[at + i] = -np.inf
 
 
 @njit(nogil=True, cache=True, _nrt=False)
@@ -304,37 +321,50 @@ def _pick(z, at, vocab, stride, most, temperature, top_k, top_p, min_p, draw, ro
 
 
 @njit(nogil=True, cache=True, _nrt=False)
-def _report(z, at, vocab, stride, most, token, slots, slot, room):
-    """Note what is reported of a `token` sampled from the logits in room.copy, the largest of which is `most`."""
-    for i in range(vocab):
-        z[at + i] = room.copy[i]
+def _report(z, at, vocab, stride, most, temperature, token, slots, slot, reports, to, room):
+    """Put what is reported of a `token` at reports[to..]. room.copy and z[at..] hold the logits that it comes from, the
+    largest of which is `most`; those in z are overwritten."""
     for i in range(at + vocab, at + stride):
         z[i] = -np.inf
-    temperature = slots.floats[TEMPERATURE, slot]
-    if temperature == 0:
-        temperature = 1.0
     peak = np.float64(most)
     whole = math.log(_exponentials(z, at, stride, most, min(1.0 / temperature, _MOST_INVERSE), room.sums))
     top, given = slots.ints[NUM_TOP, slot], slots.ints[NUM_GIVEN, slot]
-    to = slots.ints[NUM_REPORTED, slot] * (1 + 2 * top + given)
-    slots.ints[NUM_REPORTED, slot] += 1
-    slots.reports[slot, to] = (room.copy[token] - peak) / temperature - whole
+    reports[to] = (room.copy[token] - peak) / temperature - whole
     if top:
         _keep_likeliest(room.copy, room.ids, top, vocab)
     for j in range(top):
         i = room.ids[j]
-        slots.reports[slot, to + 1 + j] = i
-        slots.reports[slot, to + 1 + top + j] = (room.copy[i] - peak) / temperature - whole
+        reports[to + 1 + j] = i
+        reports[to + 1 + top + j] = (room.copy[i] - peak) / temperature - whole
     for j in range(given):
         i = slots.ids[slot, slots.ints[NUM_BANNED, slot] + j]
-        slots.reports[slot, to + 1 + 2 * top + j] = (room.copy[i] - peak) / temperature - whole
+        reports[to + 1 + 2 * top + j] = (room.copy[i] - peak) / temperature - whole
+
+
+@njit(nogil=True, cache=True, _nrt=False)
+def _copy_row(source, at, target, to, count):
+    """target[to..] = source[at..], `count` numbers in whole vectors."""
+    for i in range(0, count, LANES):
+        store(target, to + i, load(source, at + i))
+
+
+@njit(nogil=True, cache=True, _nrt=False)
+def score(z, at, vocab, stride, token, slots, slot, reports, to, room):
+    """Put what is reported of a prompt's `token` at reports[to..], given the logits z[at : at + vocab] that it comes
+    from; they are overwritten. Returns whether all of them are finite."""
+    most, sound = _maximum(z, at, vocab)
+    if sound:
+        _copy_row(z, at, room.copy, 0, vocab)
+        _report(z, at, vocab, stride, most, 1.0, token, slots, slot, reports, to, room)
+    return sound
 
 
 @njit(nogil=True, cache=True, _nrt=False)
 def choose(z, at, vocab, stride, slots, slot, position, room):
     """The id for the logits z[at : at + vocab], which are overwritten, or -1 where one of them is not finite.
 
-    position: where the token will stand. Adds to slots.reports where that was asked for.
+    position: where the token will stand. Adds to slots.reports where that was asked for. A mask holds for one token,
+    and with the other masks leaves an id.
     """
     most, sound = _maximum(z, at, vocab)
     if not sound:
@@ -351,12 +381,15 @@ def choose(z, at, vocab, stride, slots, slot, position, room):
             i = slots.ids[slot, b]
             if slots.marks[slot, i] & wanted:
                 z[at + i] = -np.inf
-    if banned or adjusted:
+    masked = slots.ints[MASKED, slot]
+    if masked:
+        slots.ints[MASKED, slot] = 0
+        _keep_allowed(z, at, vocab, slots.allowed, slot)
+    if banned or adjusted or masked:
         most, _ = _maximum(z, at, vocab)
     reported = slots.ints[IS_REPORTED, slot]
     if reported:
-        for i in range(vocab):
-            room.copy[i] = z[at + i]
+        _copy_row(z, at, room.copy, 0, vocab)
     temperature = slots.floats[TEMPERATURE, slot]
     if temperature == 0:
         token = vocab - 1
@@ -368,5 +401,12 @@ def choose(z, at, vocab, stride, slots, slot, position, room):
             slots.floats[MIN_P, slot], uniform(slots, slot, position), room,
         )  # fmt: skip
     if reported:
-        _report(z, at, vocab, stride, most, token, slots, slot, room)
+        _copy_row(room.copy, 0, z, at, vocab)
+        to = slot * (slots.reports.shape[0] // slots.ints.shape[1])
+        to += slots.ints[NUM_REPORTED, slot] * (1 + 2 * slots.ints[NUM_TOP, slot] + slots.ints[NUM_GIVEN, slot])
+        slots.ints[NUM_REPORTED, slot] += 1
+        _report(
+            z, at, vocab, stride, most, temperature if temperature > 0 else 1.0, token, slots, slot,
+            slots.reports, to, room,
+        )  # fmt: skip
     return token

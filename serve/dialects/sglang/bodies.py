@@ -1,0 +1,43 @@
+"""Bodies of the routes that demand JSON: whatever is wrong with one is a 400 with an error object, never a 422."""
+
+from typing import TypeGuard, TypeVar
+
+from pydantic import BaseModel
+
+from serve.body import Headers, check_media_type, parse_json, validate
+from serve.dialects.sglang.errors import object_error
+from serve.errors import HttpError
+from serve.messages import check_number
+
+M = TypeVar("M", bound=BaseModel)
+NO_JSON = "Unsupported Media Type: Only 'application/json' is allowed"
+
+
+def check_json(headers: Headers) -> None:
+    """Raise 400 unless content-type is that of JSON."""
+    try:
+        check_media_type(headers)
+    except HttpError:
+        raise object_error(NO_JSON) from None
+
+
+def parse_body(model: type[M], body: bytes) -> M:
+    """The body as a `model`; null stands for a field that is left out. Raises 400."""
+    try:
+        value = parse_json(body)
+        if isinstance(value, dict):
+            value = {name: item for name, item in value.items() if item is not None}
+            check_number(value.get("messages"))
+        return validate(model, value)
+    except HttpError as error:
+        raise object_error(error.message) from None
+
+
+def bad_value(message: str) -> HttpError:
+    """The refusal of a body of the right shape whose values cannot be served."""
+    return object_error(message, "BadRequestError")
+
+
+def is_ids(value: object) -> TypeGuard[list[int]]:
+    """Whether a JSON value is an array of integers."""
+    return isinstance(value, list) and all(type(item) is int for item in value)
