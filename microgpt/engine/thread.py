@@ -24,6 +24,7 @@ class _Call:
     when_settled: bool
     future: Future[Any] = field(default_factory=Future)
 
+
 KEPT_PART = 8  # one place in so many of the queue is for requests of one sample
 
 
