@@ -54,6 +54,12 @@ CALLS: list[tuple[str, str]] = [
         """-d '{"num_samples": 2, "max_tokens": 6, "top_k": 20, "top_p": 0.9, "stream": true}'""",
     ),
     (
+        "Log probabilities, a bias and a stop",
+        f"curl -s {URL}/microgpt/v1/chat {JSON} "
+        """-d '{"messages": [{"role": "user", "content": "what is 3 + 4?"}], "temperature": 0, "stop": ".", """
+        """"logit_bias": {"26": -9}, "logprobs": true, "top_logprobs": 2}'""",
+    ),
+    (
         "400: a bad value",
         f"""curl -si {URL}/microgpt/v1/generate {JSON} -d '{{"temperature": -0.5}}'""",
     ),

@@ -17,7 +17,8 @@ one; `between pieces`, what a reader waits for the next. The rate limit is off, 
 metrics, a log line for each request, written to a file.
 
 --cpu-per-request: T0, one sample of 8 tokens, the rate limit on as well (and never reached), and in turns with it an
-endpoint in FastAPI with a pydantic body and answer that does nothing, under the same uvicorn with uvloop and httptools.
+endpoint in FastAPI with a pydantic body and answer that does nothing, under the same uvicorn with uvloop and httptools;
+once without uvicorn's access log, and once with it, as uvicorn runs by default.
 """
 
 import argparse
@@ -243,22 +244,28 @@ def compare_cpu(arguments: argparse.Namespace, model_dir: Path, logs: Path) -> t
     """CPU per request of our server and of the bare endpoint, in turns; the report, and every window."""
     body = {"max_tokens": CPU_TOKENS, "temperature": TEMPERATURE, "num_samples": 1}
     rows, windows = [], []
-    bare = Process(["-m", "bench.bare_endpoint"], SCRIPTS, "listening on", logs / "bare.log")
-    with contextlib.closing(bare), serving(model_dir, logs, *_UNREACHED) as ours:
+    command = ["-m", "bench.bare_endpoint"]
+    bare = Process(command, SCRIPTS, "listening on", logs / "bare.log")
+    logging = Process([*command, "logging"], SCRIPTS, "listening on", logs / "logging.log")
+    with contextlib.closing(bare), contextlib.closing(logging), serving(model_dir, logs, *_UNREACHED) as ours:
+        processes = {"microgpt": ours, "bare FastAPI": bare, "with its log": logging}
         for concurrency in arguments.concurrency:
-            found: dict[str, list[float]] = {"microgpt": [], "bare FastAPI": []}
+            found: dict[str, list[float]] = {name: [] for name in processes}
             for _ in range(arguments.repeats):
-                for name, process in (("microgpt", ours), ("bare FastAPI", bare)):
+                for name, process in processes.items():
                     window = process.load(body, concurrency, arguments.warm_up, arguments.seconds)
                     if window["errors"]:
                         raise SystemExit(f"{name} answered with errors: {window['errors']}")
                     windows.append({"server": name, "concurrency": concurrency, **window})
                     found[name].append(1e6 * window["server_cpu_s"] / window["requests"])
-            ours_us, bare_us = (statistics.median(values) for values in found.values())
+            ours_us, bare_us, logging_us = (statistics.median(values) for values in found.values())
             spread = " to ".join(f"{value:.0f}" for value in (min(found["microgpt"]), max(found["microgpt"])))
-            rows.append([str(concurrency), f"{ours_us:.0f}", spread, f"{bare_us:.0f}", f"{ours_us / bare_us:.2f}"])
-            say(f"{concurrency} clients: {ours_us:.0f} us and {bare_us:.0f} us, ratio {ours_us / bare_us:.2f}")
-    header = ["clients", "microgpt, µs", "range", "bare FastAPI, µs", "ratio"]
+            rows.append(
+                [str(concurrency), f"{ours_us:.0f}", spread, f"{bare_us:.0f}", f"{ours_us / bare_us:.2f}",
+                 f"{logging_us:.0f}", f"{ours_us / logging_us:.2f}"]
+            )  # fmt: skip
+            say(f"{concurrency} clients: {ours_us:.0f}, bare {bare_us:.0f}, with its log {logging_us:.0f} us")
+    header = ["clients", "microgpt, µs", "range", "bare FastAPI, µs", "ratio", "with its access log, µs", "ratio"]
     title = f"Server CPU per request, T0, one sample of {CPU_TOKENS} tokens, medians of {arguments.repeats}"
     return "\n\n".join([facts(machine.describe()), title, table(header, rows)]), windows
 

@@ -31,6 +31,9 @@ INFO_SLOTS = 2**18  # at 100 a second a client needs its slot for a second after
 LINGER_S = 1.0  # open connections live on until they have been quiet for this long, so that requests get a 503
 MAX_LINGER_S = 5.0  # however much comes
 FLUSH_S = 5.0  # most that clients may take to read the ends of their answers
+MAX_UNSENT_BYTES = (
+    64 * 1024
+)  # of an answer, in the system's memory; else it takes 4 MiB for a client that does not read
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -242,6 +245,8 @@ def _listen(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # its connections inherit it
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_UNSENT_BYTES)
         listener.bind(address)
         listener.listen(2048)  # now: with SO_REUSEADDR two servers could bind, but only one can listen
     except OSError:

@@ -251,6 +251,10 @@ class EngineClient:
         if self.state is not EngineState.LOADING:
             await asyncio.to_thread(self._thread.stop)
 
+    def check_room(self) -> None:
+        """Raise Overloaded when not even one sample would be accepted now."""
+        self._thread.check_room()
+
     def submit(
         self, requests: Sequence[GenerationRequest], *, wants_tokens: bool = False, survives_failures: bool = False
     ) -> Generation:

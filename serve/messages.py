@@ -15,8 +15,8 @@ class MessageBody(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
-    role: str = Field(description="user or assistant")
-    content: str = Field(description="not only white space")
+    role: str = Field(description="user or assistant", json_schema_extra={"enum": ["user", "assistant"]})
+    content: str = Field(description="not only white space", json_schema_extra={"minLength": 1})
 
 
 def check_number(messages: object) -> None:

@@ -37,7 +37,9 @@ class HttpProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self._in_head = False
-        self._head_bytes = 0
+        self._in_body = False
+        self._had_body = False  # some of it was in the data being parsed
+        self._head_bytes = 0  # or what has come since the last piece of a body and is none: marks of chunks, trailers
         self._deaf = False
         self._closing = False  # the sweeper has seen it closing
         self._age = 0  # sweeps since a request or an idle time began
@@ -57,25 +59,34 @@ class HttpProtocol(HttpToolsProtocol):
             if self.parser.get_method() == b"PRI":  # pyright: ignore[reportOptionalMemberAccess] - how HTTP/2 begins
                 self._refusal = (505, "HTTP/2 is not spoken here, only HTTP/1.1")
             self._refuse(*self._refusal)
-        if self._in_head and not self.transport.is_closing():
+        if (self._in_head or self._in_body) and not self.transport.is_closing():
+            if self._had_body:
+                self._had_body, self._head_bytes = False, 0
+                return
             self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
+            if self._head_bytes <= MAX_HEAD_BYTES:
+                return
+            if self._in_head:
                 self._refuse(431, f"request line and headers must be at most {MAX_HEAD_BYTES} bytes")
+            else:  # the parser keeps a trailer until it has all of it
+                self.transport.abort()
 
     def on_message_begin(self) -> None:
         if self._is_answering():
             raise ValueError("pipelined")  # stops the parser
-        self._in_head, self._head_bytes, self._age = True, 0, 0
+        self._in_head, self._in_body, self._had_body, self._head_bytes, self._age = True, False, False, 0, 0
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_body:
+            return  # a trailer
         if len(self.headers) >= MAX_HEADERS:
             self._refusal = (431, f"a request must have at most {MAX_HEADERS} headers")
             raise ValueError(self._refusal[1])
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
+        self._in_head, self._in_body, self._had_body = False, True, True
         parser = cast(httptools.HttpRequestParser, self.parser)
         if parser.should_upgrade() and parser.get_method() != b"CONNECT":
             self._upgrade_offered = True  # the parser ends the message here, body or not
@@ -134,8 +145,13 @@ class HttpProtocol(HttpToolsProtocol):
         if self._on_leave is not None:
             self._on_leave()
 
+    def on_body(self, body: bytes) -> None:
+        self._had_body = True
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         """As uvicorn's, but for offers to upgrade."""
+        self._in_body = False
         if self._upgrade_offered or self.cycle.response_complete:
             return
         self.cycle.more_body = False

@@ -26,7 +26,7 @@ from microgpt.constraints.constraint import Constraint
 from microgpt.rendered import PromptEncoder
 from serve.body import BodyRoom
 from serve.engine_client import EngineClient, EngineState, Generation, Progress
-from serve.errors import HttpError
+from serve.errors import HttpError, as_http_error
 from serve.grammars import Grammars
 
 __all__ = ["Generation", "Progress", "Service"]
@@ -41,9 +41,9 @@ PROBE_INTERVAL_S = 0.01
 MAX_PREPARING = 32  # large bodies that wait for the one thread that prepares them
 OFF_LOOP_REPORTS = 128  # log probabilities of so many tokens take milliseconds to write, with 20 others beside each
 MAX_BODIES_BYTES = 64 * 2**20
+MAX_CONSTRAINTS = 64  # different ones in a request
 INTERNAL = "\0"  # begins the ids that no client has given
 FLUSH_POLL_S = 0.02
-MAX_CONSTRAINTS = 64  # different ones in a request
 
 
 class _Accepted:
@@ -93,11 +93,11 @@ class Service:
         self.accepted = _Accepted()
         self._preparer = ThreadPoolExecutor(1, "prepare")
         self._preparing: set[Future[Any]] = set()
+        self._grammars = Grammars(self.tokenizer, self.config.vocab_size)
         self._probe: asyncio.Task[bool] | None = None
         self.model_path = str(checkpoint.path)
         self._updating = asyncio.Lock()  # one at a time: each has a second set of weights in memory
         self._updates: set[asyncio.Task[int]] = set()
-        self._grammars = Grammars(self.tokenizer, self.config.vocab_size)
 
     @property
     def max_queue(self) -> int:
@@ -118,8 +118,13 @@ class Service:
         return "ok" if self.client.state is EngineState.READY else "loading"
 
     def check_accepting(self) -> None:
-        """Raise 503 unless new work is accepted."""
+        """Raise 503 unless new work is accepted. A full queue is told before anything is read: what is refused is to
+        cost as little as it can."""
         if self.client.state is EngineState.READY and not self.draining:
+            try:
+                self.client.check_room()
+            except Overloaded as error:
+                raise as_http_error(error) from None
             return
         match self.status:
             case "loading":
@@ -183,7 +188,7 @@ class Service:
         return await asyncio.wrap_future(self._preparer.submit(lambda: b"".join(map(push, news))))
 
     def close(self) -> bool:
-        """Drop what waits for a thread; False if a body, a constraint or new weights are on one at this moment, which
+        """Drop what waits for a thread; False if a body, a constraint or weights are on one at this moment, which
         cannot be stopped."""
         self._preparer.shutdown(wait=False, cancel_futures=True)
         return self._grammars.close() and not self._preparing and not self._updates
@@ -199,6 +204,22 @@ class Service:
     def new_id(self) -> str:
         """An id that no other sequence of this server has, and that `abort` does not find."""
         return f"{INTERNAL}{next(self._numbers)}"
+
+    async def compiled(
+        self, requests: Sequence[GenerationRequest], constraints: Sequence[Constraint | None]
+    ) -> list[GenerationRequest]:
+        """`requests` with their constraints, one for each, compiled off the event loop; None: without.
+
+        Raises InvalidRequest naming the field, Overloaded when too many constraints wait to be compiled.
+        """
+        different = dict.fromkeys(each for each in constraints if each is not None)
+        if len(different) > MAX_CONSTRAINTS:
+            raise InvalidRequest(f"constraints must be at most {MAX_CONSTRAINTS} different ones, got {len(different)}")
+        grammars = {each: await self._grammars.compiled(each) for each in different}
+        return [
+            request if each is None else dataclasses.replace(request, constraint=grammars[each])
+            for request, each in zip(requests, constraints, strict=True)
+        ]
 
     def start(
         self, requests: Sequence[GenerationRequest], *, wants_tokens: bool = False, survives_failures: bool = False
@@ -299,22 +320,6 @@ class Service:
         if tensor is None:
             raise InvalidRequest(f"name must be one of {', '.join(self.config.tensor_shapes())}, got {name!r:.80}")
         return tensor.first(most)
-
-    async def compiled(
-        self, requests: Sequence[GenerationRequest], constraints: Sequence[Constraint | None]
-    ) -> list[GenerationRequest]:
-        """`requests` with their constraints, one for each, compiled off the event loop; None: without.
-
-        Raises InvalidRequest naming the field, Overloaded when too many constraints wait to be compiled.
-        """
-        different = dict.fromkeys(each for each in constraints if each is not None)
-        if len(different) > MAX_CONSTRAINTS:
-            raise InvalidRequest(f"constraints must be at most {MAX_CONSTRAINTS} different ones, got {len(different)}")
-        grammars = {each: await self._grammars.compiled(each) for each in different}
-        return [
-            request if each is None else dataclasses.replace(request, constraint=grammars[each])
-            for request, each in zip(requests, constraints, strict=True)
-        ]
 
 
 def _without_gc(prepare: Callable[[Service, bytes], T], service: Service, body: bytes) -> T:

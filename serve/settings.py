@@ -186,7 +186,9 @@ class Settings:
     max_bodies_bytes: int = _integer(
         64 * 2**20, 1, None, "most bytes of large request bodies held at once, those of all connections together"
     )
-    max_queue: int = _integer(256, 1, None, "most sequences running or waiting; each sample counts one")
+    max_queue: int = _integer(
+        256, 1, None, "most sequences running or waiting: each sample counts one, an eighth is kept for requests of one"
+    )
     request_timeout_s: float = _seconds("60", 0.001, "seconds in (0, 86400]", "longest a request may take")
     receive_timeout_s: float = _seconds(
         "10", 0.1, "seconds in [0.1, 86400]", "longest that a request may take to arrive, or a connection to send one"

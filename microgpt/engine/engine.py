@@ -2,9 +2,11 @@
 
 import heapq
 import time
+from bisect import insort
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 
 from microgpt.backends import PAGE_TOKENS, Backend, Burst, Feed, pages_for
 from microgpt.checkpoint import Checkpoint
@@ -12,7 +14,7 @@ from microgpt.engine import scheduler
 from microgpt.engine.guide import Guide, MaskRoom, merged
 from microgpt.engine.kv_memory import KVMemory
 from microgpt.engine.prefix_cache import PrefixCache
-from microgpt.engine.scheduler import BURST_TIME_S, guided, guided_time, plan, samples_for_slot
+from microgpt.engine.scheduler import BURST_TIME_S, RESERVED_PART, guided, guided_time, plan, samples_for_slot
 from microgpt.engine.sequence import Job, Sequence
 from microgpt.errors import ConstraintError, InvalidRequest, NumericalError
 from microgpt.logprobs import TokenLogprobs
@@ -20,6 +22,8 @@ from microgpt.request import Event, Failed, Finished, FinishReason, GenerationRe
 from microgpt.stops import StopMatcher, compile_stops
 from microgpt.text_stream import TextStream
 from microgpt.tokenizers import Tokenizer
+
+_turn = attrgetter("turn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,8 @@ class Stats:
 class Engine:
     """Continuous batching: add and cancel requests at any time, call `step` while `has_work`.
 
-    Requests get slots and KV memory first come, first served. Each sample ends in exactly one Finished or Failed event.
+    Requests get slots and KV memory first come, first served; further samples step back, see `Job.turn`. Each sample
+    ends in exactly one Finished or Failed event.
     prefix_cache: whether K and V of finished prompts and answers are kept for requests that begin alike. clock: in
     seconds, for queue_s.
     """
@@ -63,17 +68,19 @@ class Engine:
         self.backend = backend
         self.tokenizer = tokenizer
         self.config = backend.config
-        self._waiting: deque[Job] = deque()  # with samples that have no slot yet
-        self._held: deque[Job] = deque()  # what came while `_is_holding`; goes behind _waiting
+        self._waiting: list[Job] = []  # with samples that have no slot yet, in the order of their turns
+        self._held: list[Job] = []  # what came while `_is_holding`; goes to _waiting
         self._retracted: deque[Sequence] = deque()  # goes before _waiting
         self._is_paused = self._is_holding = False
         self._clock = clock
+        self._num_callers = 0
         self._running: dict[int, Sequence] = {}  # by slot, in order of admission
         self._num_guided = 0  # of them, those under a constraint
         self._masks = MaskRoom(backend.num_slots, self.config.vocab_size)
         self._cancelled: list[Event] = []
         self._live: dict[str, Job] = {}
         self._free_slots = list(range(backend.num_slots))  # a heap: low slots first keeps them together in memory
+        self._num_reserved = backend.num_slots // RESERVED_PART
         self._memory = KVMemory(backend.num_pages)
         self._prefixes = PrefixCache(self._memory)
         # Most pages of a sequence that are worth keeping: no prompt can share a page with the context's last position.
@@ -138,10 +145,11 @@ class Engine:
             vocab_size = request.constraint.vocab_size
             raise InvalidRequest(f"constraint must be for {config.vocab_size} tokens, got one for {vocab_size}")
 
-    def add(self, request: GenerationRequest, is_checked: bool = False) -> None:
+    def add(self, request: GenerationRequest, is_checked: bool = False, num_before: int = 0) -> None:
         """Take a request. Raises InvalidRequest if it can never run or its id is live; then nothing has changed.
 
-        is_checked: whether `check` has passed it already.
+        is_checked: whether `check` has passed it already. num_before: samples that the caller has just added in other
+        requests; those of this one are then further samples, see `Job.turn`.
         """
         if not is_checked:
             self.check(request)
@@ -151,22 +159,26 @@ class Engine:
         room = self.room(num_prompt)
         params = request.params
         limit = room if params.max_tokens is None else min(room, params.max_tokens)
-        scored = params.prompt_logprobs_start
+        self._num_callers += not num_before
         job = Job(
             request,
+            self._num_callers,
+            num_before,
             limit,
             num_pages=pages_for(num_prompt + max(limit, 1) - 1),  # the last token sampled needs no position
-            # The token before the first one that logits are needed for must be fed.
-            most_shared=self._most_shared(num_prompt if scored is None else max(scored, 1)),
+            most_shared=self._most_shared(request),
             stop_rules=compile_stops(params.stop, params.stop_regex) if params.stop or params.stop_regex else None,
             added_at=self._clock(),
         )
         self._live[request.id] = job
-        (self._held if self._is_holding else self._waiting).append(job)
+        insort(self._held if self._is_holding else self._waiting, job, key=_turn)
 
-    def _most_shared(self, num_tokens: int) -> int:
-        """How many pages of a prompt can come from the prefix cache when logits are needed after num_tokens of it."""
-        return min(self._most_kept, (num_tokens - 1) // PAGE_TOKENS)
+    def _most_shared(self, request: GenerationRequest, is_scored: bool = False) -> int:
+        """How many pages of a prompt can come from the prefix cache; is_scored: its log probabilities are known. The
+        token before the first one that logits are needed for must be fed."""
+        start = request.params.prompt_logprobs_start
+        first = len(request.prompt_ids) if start is None or is_scored else max(start, 1)
+        return min(self._most_kept, (first - 1) // PAGE_TOKENS)
 
     def cancel(self, request_id: str) -> None:
         """End what is left of a request now; Finished events come from the next `step`. An id that is not live is
@@ -215,7 +227,8 @@ class Engine:
     def release(self) -> None:
         """Let requests that came since `hold` have slots."""
         self._is_holding = False
-        self._waiting += self._held
+        for job in self._held:
+            insort(self._waiting, job, key=_turn)
         self._held.clear()
 
     @property
@@ -266,6 +279,8 @@ class Engine:
         """
         self.retract()
         self.flush_cache()
+        for job in self._live.values():  # what was found of prompts was the old weights'
+            job.prompt_logprobs, job.most_shared = None, self._most_shared(job.request)
         swap()
         return len(self._retracted)
 
@@ -333,9 +348,9 @@ class Engine:
             if not self._reopen(self._retracted[0]):
                 return False
             self._retracted.popleft()
-        while self._waiting and self._free_slots:
-            job = self._waiting[0]
-            if job.wants_scores and any(other.job is job for other in self._running.values()):
+        while (at := self._next_waiting()) is not None:
+            job = self._waiting[at]
+            if job.wants_scores and any(other.is_scoring and other.job is job for other in self._running.values()):
                 return True  # for the first sample's, which are those of all
             shared: list[int] = []
             if job.most_shared:
@@ -346,9 +361,19 @@ class Engine:
             if count > self._memory.available_beside(shared):
                 return False
             self._open(job, shared, count)
-            if not job.num_waiting:
-                self._waiting.popleft()
+            del self._waiting[at]
+            if job.num_waiting:
+                insort(self._waiting, job, key=_turn)
         return False
+
+    def _next_waiting(self) -> int | None:
+        """The place of the waiting job that gets the next slot; None if there is none. The last free slots are for
+        first samples, so that nobody waits for the many samples of others to end."""
+        if len(self._free_slots) > self._num_reserved:
+            return 0 if self._waiting else None
+        if self._free_slots:
+            return next((at for at, job in enumerate(self._waiting) if job.is_first), None)
+        return None
 
     def _is_being_computed(self, job: Job, num_pages: int) -> bool:
         """Whether a running prompt will soon let a waiting job share its first `num_pages` pages. A prompt that
@@ -383,7 +408,7 @@ class Engine:
             stops=None if rules is None else StopMatcher(rules, trim=not request.params.no_stop_trim),
             queue_s=self._clock() - job.added_at,
             is_scoring=job.wants_scores,
-            guide=None if request.constraint is None or not job.limit else Guide(request.constraint, request.params),
+            guide=Guide(request.constraint, request.params) if request.constraint is not None and job.limit else None,
         )
         self._num_guided += sequence.guide is not None
         self._running[sequence.slot] = sequence
@@ -490,7 +515,7 @@ class Engine:
         if sequence.request.params.prompt_logprobs_start is None:
             return
         events.append(sequence.scored())
-        sequence.job.most_shared = self._most_shared(sequence.num_prompt)  # further samples need no more of its logits
+        sequence.job.most_shared = self._most_shared(sequence.request, is_scored=True)
 
     def _end_prompt(self, sequence: Sequence, events: list[Event]) -> None:
         """End a sample of no tokens, whose prompt is complete."""

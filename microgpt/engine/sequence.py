@@ -14,13 +14,16 @@ from microgpt.text_stream import TextStream
 class Job:
     """A request in the engine.
 
-    limit: most tokens of a sample. num_pages: for every position that a sample may reach. most_shared: of how many of
-    these the prefix cache may have K and V already. stop_rules: of stops in the text, None without. added_at: when it
-    came, on the engine's clock. next_sample: the first one that no sequence has taken. prompt_logprobs: as PromptScored
-    has them, None until they are known. num_left: samples that have not ended.
+    caller: its number. num_before: samples that the same caller added before it. limit: most tokens of a sample.
+    num_pages: for every position that a sample may reach. most_shared: of how many of these the prefix cache may have
+    K and V already. stop_rules: of stops in the text, None without. added_at: when it came, on the engine's clock.
+    next_sample: the first one that no sequence has taken. prompt_logprobs: as PromptScored has them, None until they
+    are known. num_left: samples that have not ended.
     """
 
     request: GenerationRequest
+    caller: int
+    num_before: int
     limit: int
     num_pages: int
     most_shared: int
@@ -42,13 +45,24 @@ class Job:
     def can_repeat(self) -> bool:
         """Whether one slot may make several samples: nothing happens but sampling."""
         request = self.request
-        is_plain = request.constraint is None and request.params.prompt_logprobs_start is None
-        return self.limit > 0 and self.stop_rules is None and is_plain
+        plain = self.stop_rules is None and request.constraint is None
+        return self.limit > 0 and plain and request.params.prompt_logprobs_start is None
 
     @property
     def wants_scores(self) -> bool:
         """Whether log probabilities of the prompt are asked for and not known yet."""
         return self.request.params.prompt_logprobs_start is not None and self.prompt_logprobs is None
+
+    @property
+    def is_first(self) -> bool:
+        """Whether its caller has no sample in the engine yet that came before the next one."""
+        return not self.num_before and not self.next_sample
+
+    @property
+    def turn(self) -> int:
+        """Its place among the waiting: a further sample steps back for as many later callers as samples went before it.
+        So many samples never keep later callers waiting for long, nor many later callers the samples."""
+        return self.caller + self.num_before + self.next_sample
 
 
 @dataclass(slots=True, eq=False)
@@ -60,10 +74,10 @@ class Sequence:
     when it was admitted. kept_pages: the pages of the prefix cache that it holds; they have its first tokens.
     is_scoring: whether it finds the log probabilities of the prompt, for all samples of the job; scores: of those of
     its tokens that are known. output_ids, text_stream: of the sample being made. stops: looks for stops in its text,
-    None without; then there is one sample, as another one that the slot had begun could not be taken back. queue_s:
-    how long its first slot took to come. num_resumed: how many of output_ids it had when it got its slot; they are
-    prefilled like the prompt. is_flushed: the prefix cache was emptied since then, so what it computed must not enter
-    it. guide: its constraint, None without; then there is one sample, too.
+    None without; then there is one sample, as another one that the slot had begun could not be taken back. guide: its
+    constraint, None without; then there is one sample, too. queue_s: how long its first slot took to come. num_resumed:
+    how many of output_ids it had when it got its slot; they are prefilled like the prompt. is_flushed: the prefix cache
+    was emptied since then, so what it computed must not enter it.
     """
 
     job: Job
@@ -109,7 +123,7 @@ class Sequence:
 
     @property
     def prefill_end(self) -> int:
-        """How much of that is fed before the step that samples; all of it where a burst can sample."""
+        """How many of these come before the step that samples: all of them where a burst can sample."""
         return self.num_prefill - (self.guide is not None)
 
     @property
@@ -135,7 +149,9 @@ class Sequence:
         """The tokens to feed next, at positions num_computed..: a prefill chunk of at most `most`, or the last
         sampled token."""
         if self.is_prefilling:
-            end = min(self.num_computed + most, self.num_prefill if self.awaits_mask else self.prefill_end)
+            end = self.num_computed + most
+            if self.guide is not None and not self.awaits_mask:
+                end = min(end, self.prefill_end)
             tokens = self.first_tokens(end) if self.num_resumed else self.request.prompt_ids
             return tokens[self.num_computed : end]
         return self.output_ids[-1:]
@@ -216,4 +232,5 @@ class Sequence:
         self.num_computed = self.num_cached = num_cached
         self.num_resumed = len(self.output_ids)
         self.is_flushed = False
+        self.is_scoring = self.job.wants_scores and not self.output_ids
         self.scores.clear()

@@ -25,13 +25,16 @@ class _Call:
     future: Future[Any] = field(default_factory=Future)
 
 
+KEPT_PART = 8  # one place in so many of the queue is for requests of one sample
+
+
 class EngineThread:
     """Builds an engine on a thread of its own and keeps it stepping.
 
-    max_queue: most samples accepted and not finished, running or waiting. on_ready: the engine is built; on_events:
-    what happened in a step; on_fault: the engine could not be built, or broke. All three run on the engine thread and
-    must neither block nor raise. After a fault or `stop`, every live request has had its Failed event, and every call
-    its result or an EngineFault.
+    max_queue: most samples accepted and not finished, running or waiting; see `check_room`. on_ready: the engine is
+    built; on_events: what happened in a step; on_fault: the engine could not be built, or broke. All three run on the
+    engine thread and must neither block nor raise. After a fault or `stop`, every live request has had its Failed
+    event, and every call its result or an EngineFault.
     """
 
     def __init__(
@@ -48,9 +51,9 @@ class EngineThread:
         self._on_ready, self._on_events, self._on_fault = on_ready, on_events, on_fault
         self._engine: Engine | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
-        # A request to add, an id to cancel, a function to call, or None to stop. Waits in C, where a Condition's are
-        # written in Python.
-        self._commands: SimpleQueue[GenerationRequest | str | _Call | None] = SimpleQueue()
+        # A request to add with the number of samples submitted before it, an id to cancel, a function to call, or None
+        # to stop. Waits in C, where a Condition's are written in Python.
+        self._commands: SimpleQueue[tuple[GenerationRequest, int] | str | _Call | None] = SimpleQueue()
         self._unsettled: deque[_Call] = deque()  # calls that wait for the engine to be settled
         self._lock = threading.Lock()  # guards everything below
         self._live: dict[str, set[int]] = {}  # samples that have not ended, by request
@@ -72,6 +75,17 @@ class EngineThread:
     def start(self) -> None:
         self._thread.start()
 
+    def check_room(self, num_added: int = 1) -> None:
+        """Raise Overloaded when `num_added` samples would be refused now. Waits for nothing.
+
+        Many samples leave some places to single ones: few callers could keep the queue full of them.
+        """
+        num_live, most = self._num_live, self._max_queue
+        num_kept = most // KEPT_PART if num_added > 1 and num_live else 0
+        if num_live + num_added > most - num_kept:
+            message = f"queue is full: {num_live} of {most} sequences are in work"
+            raise Overloaded(f"{message}, {num_kept} places are for single ones" if num_kept else message)
+
     def submit(self, requests: Sequence[GenerationRequest]) -> None:
         """Accept all of `requests` or none. Callable from any thread, and never waits for a step.
 
@@ -87,12 +101,13 @@ class EngineThread:
             for request in requests:
                 self._engine.check(request)
             num_added = sum(map(len, added.values()))
-            if self._num_live + num_added > self._max_queue:
-                raise Overloaded(f"queue is full: {self._num_live} of {self._max_queue} sequences are in work")
+            self.check_room(num_added)
             self._live |= added
             self._num_live += num_added
+        num_before = 0
         for request in requests:
-            self._commands.put(request)
+            self._commands.put((request, num_before))
+            num_before += request.num_samples
 
     def cancel(self, request_ids: Iterable[str]) -> None:
         """End requests within a step; each still gets its terminal event. Unknown or finished ids are ignored."""
@@ -162,7 +177,8 @@ class EngineThread:
                 else:
                     self._answer(command, engine)
             else:
-                engine.add(command, is_checked=True)  # by submit
+                request, num_before = command
+                engine.add(request, is_checked=True, num_before=num_before)  # checked by submit
         return True
 
     def _answer(self, call: _Call, engine: Engine) -> None:

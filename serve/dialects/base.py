@@ -34,10 +34,10 @@ class Renderer(Protocol):
 class Work(NamedTuple):
     """A validated HTTP request: sequences for the engine, how to render them, and whether as a stream.
 
-    wants_tokens: whether the renderer needs the tokens and log probabilities in Progress, beside the text.
-    survives_failures: whether the renderer wants to know of a sample that fails, and the others go on; else the failure
-    is the request's. refuses_in_stream: whether a 400 that is found after this is answered as HttpError.in_stream says.
-    constraints: one for each of `requests` or None, not compiled yet; empty: no request has one.
+    constraints: one for each of `requests` or None, not compiled yet; empty: no request has one. wants_tokens: whether
+    the renderer needs the tokens and log probabilities in Progress, beside the text. survives_failures: whether the
+    renderer wants to know of a sample that fails, and the others go on; else the failure is the request's.
+    refuses_in_stream: whether a 400 that is found after this is answered as HttpError.in_stream says.
     """
 
     requests: Sequence[GenerationRequest]

@@ -98,7 +98,9 @@ class ChatBody(_Sampling):
     """A conversation to reply to."""
 
     # FailFast: of a million wrong messages the first is enough.
-    messages: Annotated[list[MessageBody], FailFast()] = Field(description="at least one turn")
+    messages: Annotated[list[MessageBody], FailFast()] = Field(
+        description="at least one turn", json_schema_extra={"minItems": 1}
+    )
 
 
 class LikelyToken(BaseModel):

@@ -25,6 +25,7 @@ from microgpt import (
     GenerationRequest,
     InvalidRequest,
     NumericalError,
+    PromptScored,
     SamplingParams,
     TokenEvent,
     build_engine,
@@ -192,6 +193,7 @@ def random_request(rng: random.Random, checkpoint: Checkpoint, name: str, constr
         logit_bias=rng.choice([(), (), ((3, 1.5), (7, -4.0))]),
         logprobs=rng.choice([False, True]),
         top_logprobs=rng.choice([0, 3]),
+        prompt_logprobs_start=rng.choice([None, None, 0, 1]),
     )
     shared = tuple(i % 5 for i in range(rng.choice([18, 20])))
     prompt = rng.choice([shared, tuple(rng.randrange(vocab) for _ in range(rng.choice([1, 2, 7, block_size])))])
@@ -224,6 +226,8 @@ def test_answers_equal_recomputation_in_any_crowd(
         for _ in range(rng.choice([0, 0, 1, 5])):
             if waiting:
                 engine.add(waiting.pop())
+        if rng.random() < 0.05:
+            engine.retract()
         events += engine.step()
         check_invariants(engine)
     found, logits_of, seen = Answers(events), model_logits(tiny_checkpoint), Counter()
@@ -463,6 +467,30 @@ def test_cancelling_frees_constrained_samples_wherever_they_are(
         for key, end in found.ends.items():
             assert isinstance(end, Finished)
             assert end.usage.completion_tokens == len(found.ids[key])
+
+
+@pytest.mark.parametrize("backend", ["numba", "torch"])
+def test_prompts_of_constrained_requests_are_scored_as_without_a_constraint(
+    tiny_checkpoint: Checkpoint, compile_for: CompileFor, backend: str
+) -> None:
+    compiled = compile_for(tiny_checkpoint.tokenizer, regex("[ab]{4}"))
+    scores = []
+    for constraint in (None, compiled):
+        for max_tokens in (0, 3):
+            engine = build_engine(tiny_checkpoint, dtype="float64", backend=backend)
+            params = SamplingParams(max_tokens=max_tokens, prompt_logprobs_start=0, top_logprobs=2)
+            engine.add(GenerationRequest("r", tuple(range(10)), params, constraint=constraint))
+            events = drain(engine)
+            [scored] = [event for event in events if isinstance(event, PromptScored)]
+            scores.append(scored.logprobs)
+            assert Answers(events).how("r") == (FinishReason.LENGTH, None)
+            assert len(Answers(events).ids["r", 0]) == max_tokens
+    for other in scores[1:]:
+        assert len(other) == 10
+        for report, wanted in zip(other[1:], scores[0][1:], strict=True):
+            assert report is not None
+            assert wanted is not None
+            assert report.chosen == pytest.approx(wanted.chosen, abs=1e-12)
 
 
 def test_numbers_that_are_not_finite_fail_a_constrained_sequence_alone(

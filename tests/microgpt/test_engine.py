@@ -214,6 +214,62 @@ def test_first_come_first_served(engine: Engine) -> None:
     assert ends == [f"r{i}" for i in range(12)]
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_samples_step_back_for_as_many_later_callers_as_samples_went_before_them(engine: Engine, seed: int) -> None:
+    """Slots are had in the order of the caller's number + the sample's number among the caller's."""
+    rng = random.Random(seed)
+    turns: list[int] = []
+    first: dict[str, int] = {}  # turn of each request's first sample
+    for caller in range(12):
+        num_before = 0
+        for part in range(rng.choice([1, 1, 3])):
+            request_id, num_samples = f"{caller}-{part}", rng.choice([1, 2, 9, 30])
+            params = SamplingParams(max_tokens=rng.randint(1, 30), seed=caller, stop=("unseen",))  # a slot for each
+            request = GenerationRequest(request_id, (1,), params, num_samples=num_samples)
+            engine.add(request, num_before=num_before)
+            first[request_id] = caller + num_before
+            num_before += num_samples
+        turns += range(caller, caller + num_before)
+    begun: dict[tuple[str, int], int] = {}
+    while engine.has_work:
+        for event in engine.step():
+            if isinstance(event, TokenEvent):
+                begun.setdefault((event.request_id, event.index), first[event.request_id] + event.index)
+    assert list(begun.values()) == sorted(turns)
+
+
+def test_a_late_request_of_one_sample_does_not_wait_for_the_samples_of_others(engine: Engine) -> None:
+    for i in range(5):
+        params = SamplingParams(max_tokens=30, stop=("unseen",))  # a slot for each
+        engine.add(GenerationRequest(f"many{i}", (1,), params, num_samples=50))
+    engine.step()
+    engine.add(GenerationRequest("one", (2,), SamplingParams(max_tokens=1)))
+    num_ended = 0
+    while True:
+        ended = [event.request_id for event in engine.step() if isinstance(event, Finished)]
+        if "one" in ended:
+            break
+        num_ended += len(ended)
+    assert num_ended < 50  # of 250
+
+
+def test_further_samples_leave_some_slots_to_first_ones(
+    tiny_checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "BURST_STEPS", 1)
+    engine = build_engine(tiny_checkpoint, device="cpu", max_slots=16)
+    params = SamplingParams(max_tokens=32, stop=("unseen",))  # a slot for each sample
+    for i in range(2):
+        engine.add(GenerationRequest(f"many{i}", (1,), params, num_samples=50))
+    engine.step()
+    assert engine.stats.running == 14
+    for name in ("one", "two"):
+        engine.add(GenerationRequest(name, (2,), SamplingParams(max_tokens=1)))
+    assert {event.request_id for event in engine.step() if isinstance(event, Finished)} >= {"one", "two"}
+    ends = [event for event in drain(engine) if isinstance(event, Finished)]
+    assert {event.request_id for event in ends} == {"many0", "many1"}
+
+
 def test_sampling_goes_on_to_the_last_position(engine: Engine) -> None:
     engine.add(GenerationRequest("full", (1,) * 32, SamplingParams()))
     engine.add(GenerationRequest("one", (1,), SamplingParams()))

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from microgpt import (
@@ -254,7 +253,7 @@ def test_queue_time_is_from_acceptance_to_the_slot(checkpoint: Checkpoint) -> No
 @pytest.mark.parametrize("num_keys", [1, 3])
 def test_requests_share_only_within_their_cache_key(checkpoint: Checkpoint, num_keys: int) -> None:
     engine = engine_for(checkpoint)
-    prompt = tuple(np.arange(3 * PAGE_TOKENS + 1) % 7)
+    prompt = tuple(i % 7 for i in range(3 * PAGE_TOKENS + 1))
     keys = ["", "one", "two"][:num_keys]
     cached = []
     for turn in range(2):
@@ -267,7 +266,7 @@ def test_requests_share_only_within_their_cache_key(checkpoint: Checkpoint, num_
 
 def test_together_requests_wait_only_for_prompts_of_their_key(checkpoint: Checkpoint) -> None:
     engine = engine_for(checkpoint)
-    prompt = tuple(np.arange(3 * PAGE_TOKENS + 1) % 7)
+    prompt = tuple(i % 7 for i in range(3 * PAGE_TOKENS + 1))
     for key in ("", "", "one", "one"):
         engine.add(GenerationRequest(f"{engine.stats.waiting}", prompt, SamplingParams(max_tokens=2), cache_key=key))
     ends = {event.request_id: event.usage.num_cached for event in drain(engine) if isinstance(event, Finished)}
@@ -292,7 +291,7 @@ def test_pages_of_all_keys_are_evicted_least_recently_used_first(checkpoint: Che
 
 def test_after_a_flush_nothing_from_before_is_served(checkpoint: Checkpoint) -> None:
     engine = engine_for(checkpoint)
-    prompt = tuple(np.arange(4 * PAGE_TOKENS + 1) % 7)
+    prompt = tuple(i % 7 for i in range(4 * PAGE_TOKENS + 1))
     request = GenerationRequest("before", prompt, SamplingParams(max_tokens=20, ignore_eos=True))
     engine.add(request)
     while engine.stats.running_pages == 0 or next(iter(engine._running.values())).is_prefilling:
@@ -313,7 +312,7 @@ def test_new_weights_serve_from_the_next_request_on(
 ) -> None:
     if backend == "torch" and dtype == "int8":
         pytest.skip("the torch backend has no int8")
-    prompt = tuple(np.arange(2 * PAGE_TOKENS + 1) % 7)
+    prompt = tuple(i % 7 for i in range(2 * PAGE_TOKENS + 1))
     params = SamplingParams(max_tokens=30, ignore_eos=True, logprobs=backend == "numba")
 
     def answer(engine: Engine) -> Answer:

@@ -109,6 +109,41 @@ def test_a_group_is_accepted_whole_or_not_at_all(tiny_checkpoint: Checkpoint) ->
     recorder.thread.stop()
 
 
+def test_many_samples_leave_an_eighth_of_the_queue_to_single_ones(tiny_checkpoint: Checkpoint) -> None:
+    gate = threading.Event()
+
+    def build() -> Engine:
+        engine = build_engine(tiny_checkpoint, device="cpu")
+        step = engine.step
+        engine.step = lambda: step() if gate.wait() else []
+        return engine
+
+    recorder = Recorder(build, max_queue=16)
+    recorder.thread.start()
+    assert recorder.ready.wait(30)
+
+    def submit(name: str, num_samples: int) -> None:
+        recorder.thread.submit([GenerationRequest(name, (1,), SamplingParams(), num_samples=num_samples)])
+
+    submit("half", 8)
+    with pytest.raises(Overloaded, match="queue is full: 8 of 16 sequences are in work, 2 places are for single ones"):
+        submit("other half", 8)
+    submit("nearly", 6)
+    with pytest.raises(Overloaded, match="queue is full: 14 of 16"):
+        submit("two", 2)
+    submit("one", 1)
+    submit("another", 1)
+    with pytest.raises(Overloaded, match=r"queue is full: 16 of 16 sequences are in work$"):
+        submit("one too many", 1)
+    gate.set()
+    deadline = time.monotonic() + 30
+    while recorder.thread.in_flight:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    submit("all", 16)  # as nothing else is in work
+    recorder.thread.stop()
+
+
 def test_stop_fails_what_is_left_and_refuses_the_rest(tiny_checkpoint: Checkpoint) -> None:
     recorder = Recorder(lambda: build_engine(tiny_checkpoint, device="cpu", max_slots=1))
     recorder.thread.start()

@@ -309,7 +309,7 @@ def test_choose_under_a_mask_picks_and_reports_what_the_reference_does(rng_kind:
         assert slots.ints[MASKED, 0] == 0, "a mask holds for one token"
         z = adjusted(logits, params, num_sampled, prompt_ids, allowed=allowed)
         wanted = token_logprobs(z, params, expected)
-        found = slots.reports[0].clip(min=LOWEST_LOGPROB)
+        found = slots.reports.clip(min=LOWEST_LOGPROB)
         num_top = len(wanted.top)
         assert tuple(found[1 : 1 + num_top]) == tuple(i for i, _ in wanted.top)
         values = [found[0], *found[1 + num_top :]]

@@ -25,7 +25,7 @@ from microgpt import (
     build_engine,
     load_checkpoint,
 )
-from microgpt.backends import PAGE_TOKENS, numba_backend
+from microgpt.backends import PAGE_TOKENS, Burst, Feed, numba_backend
 from microgpt.checkpoint import StoredTensor
 from microgpt.engine import scheduler
 from microgpt.logprobs import TokenLogprobs
@@ -288,6 +288,54 @@ def test_samples_share_the_scores_of_their_prompt_which_is_computed_once(
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("num_steps", [1, 2, 3, 4, 5])
+def test_samples_that_begin_with_new_weights_have_the_scores_of_these(
+    backend: str, num_steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "PREFILL_TOKENS", 20)
+    monkeypatch.setattr(scheduler, "BURST_STEPS", 2)
+    old, new = checkpoint_of(SHAPES[2]), checkpoint_of(SHAPES[2], seed=1)
+    engine = build_engine(old, dtype="float64", backend=backend, max_slots=2)
+    request = dataclasses.replace(score(range(50), max_tokens=5), num_samples=6)
+    engine.add(request)
+    before = [event for _ in range(num_steps) for event in engine.step()]
+    engine.update_weights(engine.backend.pack(new))
+    after = drain(engine)
+    told_before, told_after = scores(before), scores(after)
+    assert told_before.keys().isdisjoint(told_after)
+    assert {index for _, index in (*told_before, *told_after)} == set(range(6))
+    assert len(told_after) >= 4
+    for found, checkpoint in ((told_before, old), (told_after, new)):
+        for each in found.values():
+            assert_close(each, oracle(checkpoint, request), 1e-9)
+    ends = [event.usage.completion_tokens for event in (*before, *after) if isinstance(event, Finished)]
+    assert ends == [5] * 6
+
+
+@pytest.mark.parametrize("prefill_tokens", [512, 5])
+def test_prompts_with_many_likely_tokens_beside_each_take_smaller_steps(
+    prefill_tokens: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "PREFILL_TOKENS", prefill_tokens)
+    checkpoint = checkpoint_of(SHAPES[2])
+    engine = build_engine(checkpoint, dtype="float64", max_slots=3)
+    fed: list[int] = []
+    burst = engine.backend.burst
+
+    def watched(feeds: Sequence[Feed], max_steps: int, time_limit_s: float) -> list[Burst]:
+        fed.append(sum(len(feed.token_ids) for feed in feeds))
+        return burst(feeds, max_steps, time_limit_s)
+
+    monkeypatch.setattr(engine.backend, "burst", watched)
+    requests = [score(range(i, i + 90), 0, f"r{i}", top_logprobs=128) for i in range(3)]
+    found = scores(run(engine, *requests))
+    for request in requests:
+        assert_close(found[request.id, 0], oracle(checkpoint, request), 1e-9)
+    assert sum(fed) == 270
+    assert max(fed) == -(-prefill_tokens // 9)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_no_tokens_is_a_prompt_computed_and_cached_and_nothing_sampled(backend: str) -> None:
     checkpoint = checkpoint_of(SHAPES[2])
     engine = build_engine(checkpoint, backend=backend)
@@ -339,10 +387,10 @@ def test_a_prompt_whose_numbers_are_not_finite_fails_alone(
             bad[place] = 7
             for start in (None, 0, 20, 40):
                 params = SamplingParams(max_tokens=len(request.id) % 2, prompt_logprobs_start=start, stop=("x",))
-                engine.add(GenerationRequest(f"{request.id} {place} {start}", tuple(bad), params))
+                engine.add(GenerationRequest(f"{request.id} {place} {start}", tuple(bad), params, num_samples=2))
     events = drain(engine)
     failed = [event for event in events if isinstance(event, Failed)]
-    assert len(failed) == 4 * 3 * 4
+    assert len(failed) == len({(event.request_id, event.index) for event in failed}) == 4 * 3 * 4 * 2
     assert all(isinstance(event.error, NumericalError) for event in failed)
     ended = {event.request_id for event in failed}
     rest = [event for event in events if event.request_id not in ended]
@@ -361,7 +409,8 @@ def test_a_cancelled_scoring_ends_each_sample_once_and_frees_its_pages(monkeypat
     engine.add(score(range(50, 60), request_id="other"))
     for _ in range(2):
         assert engine.step() == []
-    assert engine.stats.running == 1  # the samples wait for the first one's scores, and so do others
+    running = [sequence.request.id for sequence in engine._running.values()]
+    assert running.count("r") == 1  # the others wait for the first one's scores
     engine.cancel("r")
     events = drain(engine)
     ends = [event for event in events if isinstance(event, Finished) and event.request_id == "r"]

@@ -67,7 +67,7 @@ class ScriptedEngine:
     def check(self, request: GenerationRequest) -> None:
         pass
 
-    def add(self, request: GenerationRequest, is_checked: bool = False) -> None:
+    def add(self, request: GenerationRequest, is_checked: bool = False, num_before: int = 0) -> None:
         self.seen.append(request)
         self.num_prompt_tokens += len(request.prompt_ids) * request.num_samples
         self.live[request.id] = _Live(request)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,11 +15,14 @@ ROOT = Path(__file__).parents[2]
 
 
 class ServerProcess:
-    """A started server: its address, its output so far, and its end."""
+    """A started server: its address, its output so far, and its end.
 
-    def __init__(self, model_dir: Path, *flags: str, **environ: str):
+    program: what `python -m` runs, with its own arguments first.
+    """
+
+    def __init__(self, model_dir: Path, *flags: str, program: Sequence[str] = ("serve",), **environ: str):
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "VIRTUAL_ENV") if name in os.environ}
-        command = [sys.executable, "-m", "serve", f"--model-dir={model_dir}", "--port=0", "--device=cpu", *flags]
+        command = [sys.executable, "-m", *program, f"--model-dir={model_dir}", "--port=0", "--device=cpu", *flags]
         self.process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -66,8 +69,10 @@ class ServerProcess:
 
 
 @contextmanager
-def server_process(model_dir: Path, *flags: str, ready: bool = True, **environ: str) -> Iterator[ServerProcess]:
-    server = ServerProcess(model_dir, *flags, **environ)
+def server_process(
+    model_dir: Path, *flags: str, ready: bool = True, program: Sequence[str] = ("serve",), **environ: str
+) -> Iterator[ServerProcess]:
+    server = ServerProcess(model_dir, *flags, program=program, **environ)
     try:
         if ready:
             server.wait_until_ready()

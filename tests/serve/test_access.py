@@ -129,7 +129,7 @@ def test_prompts_and_replies_only_when_asked_for_and_cut(
 def test_a_mistake_is_not_quoted(
     tiny_checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    def refuse(*args: Any) -> Any:
+    def refuse(*args: Any, **knobs: Any) -> Any:
         raise InvalidRequest("regex must be short, got 'secret'")
 
     async def scenario(service: Served, engine: ScriptedEngine) -> None:

@@ -456,7 +456,7 @@ def test_each_request_has_its_own_time(tiny_checkpoint: Checkpoint):
 def test_full_queue_answers_503_at_once(tiny_checkpoint: Checkpoint):
     async def scenario(service: Served, engine: ScriptedEngine) -> None:
         engine.hold.clear()
-        waiting = [service.send(GENERATE, {"num_samples": 4, "max_tokens": 1}) for _ in range(2)]
+        waiting = [service.send(GENERATE, {"num_samples": count, "max_tokens": 1}) for count in (7, 1)]
         await eventually(lambda: len(engine.live) == 2)
         for stream in (False, True):
             refused = await service.ask(GENERATE, {"stream": stream})

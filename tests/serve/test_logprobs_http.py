@@ -1,6 +1,8 @@
 """Stops, biases and log probabilities over HTTP: a real server, its answers against the torch module."""
 
+import asyncio
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,14 @@ import torch
 
 from microgpt import Checkpoint, ModelConfig, SamplingParams, load_checkpoint, save_checkpoint
 from microgpt.chat import Message, chat_params, chat_prompt
+from microgpt.logprobs import TokenLogprobs
 from microgpt.models.gpt import GPT
 from microgpt.sampling import adjusted, token_logprobs
 from microgpt.tokenizers import CharTokenizer
+from serve.engine_client import EngineClient, Progress
+from serve.service import Service
 from tests.conftest import random_arrays
+from tests.serve.scripted_engine import ScriptedEngine, as_engine
 from tests.serve.server_process import server_process
 
 CHAT, GENERATE = "/microgpt/v1/chat", "/microgpt/v1/generate"
@@ -166,3 +172,18 @@ def test_a_bias_makes_a_token_come_or_not(client: httpx.Client, checkpoint: Chec
     assert all("c" not in text for text in texts(path, forbidden))
     refused = client.post(path, json=BODIES[path] | {"logit_bias": {"14": 1}})
     assert (refused.status_code, refused.json()) == (400, {"error": "logit_bias ids must be in [0, 14), got 14"})
+
+
+@pytest.mark.parametrize("num_tokens", [128, 129])
+def test_many_log_probabilities_are_written_off_the_event_loop(num_tokens: int, tiny_checkpoint: Checkpoint) -> None:
+    news = [Progress(i, logprobs=[TokenLogprobs(-1.0)] * n) for i, n in enumerate([100, num_tokens - 100])]
+    threads = []
+
+    def push(progress: Progress) -> bytes:
+        threads.append(threading.get_ident())
+        return b"%d" % len(progress.logprobs)
+
+    service = Service(tiny_checkpoint, EngineClient(lambda: as_engine(ScriptedEngine(tiny_checkpoint)), max_queue=1))
+    assert asyncio.run(service.render(push, news)) == b"100%d" % (num_tokens - 100)
+    assert service.close()
+    assert (threading.get_ident() in threads) == (num_tokens == 128)

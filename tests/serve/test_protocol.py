@@ -1,5 +1,6 @@
 """What never becomes a request: malformed, oversized and abandoned bytes on a real socket."""
 
+import contextlib
 import itertools
 import json
 import socket
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.serve.server_process import ServerProcess, server_process
+from tests.serve.test_many_connections import resident_kib
 
 GOLDEN_DIR = Path(__file__).parents[1] / "golden"
 HEALTH = b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n"
@@ -121,6 +123,36 @@ def test_oversized_heads_are_431(server: ServerProcess, head: bytes) -> None:
     answer = exchange(server, b"GET /health HTTP/1.1\r\nhost: localhost\r\n" + head + b"\r\n")
     assert answer.startswith(b"HTTP/1.1 431 ") or answer == b""  # a reset may overtake it while we still send
     assert exchange(server, HEALTH.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")).startswith(b"HTTP/1.1 200")
+
+
+def test_what_is_no_body_is_not_kept_however_much_comes(server: ServerProcess) -> None:
+    """Trailers and the marks of chunks, while a request is read and after it was answered."""
+    start = (
+        b"POST /%b HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+    )
+    before = resident_kib(server)
+    for route in (b"microgpt/v1/generate", b"nowhere"):
+        for begun in (b"2\r\n{}\r\n0\r\nx-long: ", b"2\r\n{}\r\n0\r\n", b"2;", b"", b"2\r\n{}\r\n0\r\nx: y\r\nx: "):
+            host, port = server.url.removeprefix("http://").split(":")
+            with socket.create_connection((host, int(port)), timeout=20) as connection:
+                connection.sendall(start % route + begun)
+                with contextlib.suppress(ConnectionError):
+                    for _ in range(200):
+                        connection.sendall(b"0" * 100_000)
+                assert resident_kib(server) - before < 10_000
+    assert exchange(server, HEALTH.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")).startswith(b"HTTP/1.1 200")
+
+
+def test_trailers_are_ignored(server: ServerProcess) -> None:
+    request = (
+        b"POST /microgpt/v1/generate HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n" + b"x: y\r\n" * 200 + b"\r\n"
+    )
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        for _ in range(2):
+            connection.sendall(request)
+            assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200")
 
 
 def test_garbage_behind_a_request_does_not_disturb_its_answer(server: ServerProcess) -> None:

@@ -1,6 +1,7 @@
 """The process: how it starts, how it refuses to, and that a SIGTERM under load loses nothing that was accepted."""
 
 import json
+import os
 import random
 import signal
 import socket
@@ -17,6 +18,7 @@ from tests.serve.server_process import ServerProcess, server_process
 
 GOLDEN_DIR = Path(__file__).parents[1] / "golden"
 NUM_CLIENTS = 32
+SIGTERM_RUNS = int(os.environ.get("SIGTERM_RUNS", "10"))  # 50 for docs/reliability.md
 
 
 @dataclass
@@ -71,7 +73,7 @@ class ClosedLoopClient(threading.Thread):
         return "complete" if whole else "broken", text[-200:]
 
 
-@pytest.mark.parametrize("run", [0, *(pytest.param(i, marks=pytest.mark.slow) for i in range(1, 10))])
+@pytest.mark.parametrize("run", [0, *(pytest.param(i, marks=pytest.mark.slow) for i in range(1, SIGTERM_RUNS))])
 def test_sigterm_under_load_loses_no_accepted_request(run: int):
     with server_process(GOLDEN_DIR / "chat_bpe", "--log-format=json") as server:
         clients = [ClosedLoopClient(server.url, index) for index in range(NUM_CLIENTS)]
@@ -80,6 +82,7 @@ def test_sigterm_under_load_loses_no_accepted_request(run: int):
         deadline = time.monotonic() + 20
         while sum(len(client.outcomes) for client in clients) < 4 * NUM_CLIENTS and time.monotonic() < deadline:
             time.sleep(0.02)
+        time.sleep(random.Random(run).uniform(0, 0.2))
         killed_at = time.monotonic()
         assert server.stop() == 0
         took_s = time.monotonic() - killed_at
@@ -89,6 +92,7 @@ def test_sigterm_under_load_loses_no_accepted_request(run: int):
     outcomes = [outcome for client in clients for outcome in client.outcomes]
     assert all(outcome.kind == "complete" or outcome.started_at > killed_at - 0.1 for outcome in outcomes)
     counts = Counter(outcome.kind for outcome in outcomes)
+    print(f"\nSIGTERM: exit 0 after {took_s:.1f} s; " + ", ".join(f"{n} {kind}" for kind, n in sorted(counts.items())))
     log = "".join(server.err)
     # A connection can close while a request is on its way to it (RFC 9112, 9.3.1): that one was never accepted, and the
     # log of accepted requests does not know it.
@@ -205,7 +209,7 @@ def test_grace_is_bounded_and_what_it_cuts_off_gets_an_error():
         def ask() -> None:
             answers.append(httpx.post(server.url + "/microgpt/v1/generate", json=body, timeout=30))
 
-        threads = [threading.Thread(target=ask) for _ in range(5)]  # seconds of work
+        threads = [threading.Thread(target=ask) for _ in range(4)]  # seconds of work
         for thread in threads:
             thread.start()
         time.sleep(0.3)
@@ -214,7 +218,7 @@ def test_grace_is_bounded_and_what_it_cuts_off_gets_an_error():
         assert time.monotonic() - started_at < 5
         for thread in threads:
             thread.join(10)
-        assert len(answers) == 5
+        assert len(answers) == 4
         assert {answer.status_code for answer in answers} <= {200, 503}
         cut = [answer.json() for answer in answers if answer.status_code == 503]
         assert cut

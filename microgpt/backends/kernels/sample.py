@@ -40,8 +40,8 @@ _MOST_PENALISED = 1e30  # see microgpt.sampling.reference
 # Rows of Slots.ints: most tokens of a sample and those it has; min_tokens; top_k; the generator; how many of Slots.ids
 # have a mark; samples that follow the one being made; the prompt's last token and its position; whether by_token
 # counts; whether log probabilities of sampled tokens are reported; of how many of the likeliest tokens and of how many
-# given ones such reports tell; how many tokens of this burst had one; and whether only what Slots.allowed says may come
-# next.
+# given ones such reports tell; and how many tokens of this burst had one; whether only what Slots.allowed says may
+# come next.
 LIMIT, NUM_SAMPLED, MIN_TOKENS, TOP_K, RNG, NUM_BANNED, SAMPLES_LEFT, LAST_TOKEN, LAST_POSITION = range(9)
 ADJUSTED, IS_REPORTED, NUM_TOP, NUM_GIVEN, NUM_REPORTED = range(9, 14)
 MASKED = 14
@@ -61,8 +61,7 @@ class Slots(NamedTuple):
     vocab) uint8, bits for suppressed and stop ids. ids: (slots, most) int32, those with any mark, then those whose log
     probability is reported. by_token: (slots, 3, vocab) float64, kept only for slots with penalties or biases. reports:
     (slots, most) float64, flat; of each token its log probability, the likeliest ids, theirs, and those of the given
-    ids.
-    allowed: (slots, words) uint32, bit i % 32 of word i // 32 for id i; looked at only where MASKED is set.
+    ids. allowed: (slots, words) uint32, bit i % 32 of word i // 32 for id i; looked at only where MASKED is set.
     """
 
     ints: np.ndarray

@@ -18,6 +18,7 @@ from serve.dialects.sglang.schema import GenerateFields, parse_generate
 from serve.errors import HttpError, shown
 from serve.service import Service
 
+MAX_LOGPROBS = 2**20  # in one answer: some 25 MB of JSON, and 100 MB before it is that
 MAX_RID_CHARS = 1024  # it comes back in every event
 NOT_ENABLED = "The server is not configured to {0}. Please set `--enable-{1}` to enable this feature."
 # Fields that would change what an answer is, and that this server cannot heed.
@@ -74,8 +75,16 @@ def _work(service: Service, asked: GenerateFields, arrival: Arrival) -> Work:
     requests: list[GenerationRequest] = []
     samples: list[Sample] = []
     constraints: list[Constraint | None] = []
+    num_logprobs = 0
     for i, (prompt_ids, sampling, form) in enumerate(zip(prompts, samplings, forms, strict=True)):
         limit = sampling.limit(len(prompt_ids), config.block_size)
+        if form is not None:
+            num_logprobs += n * (len(prompt_ids) - form.start + limit) * (1 + form.num_top + len(form.given))
+            if num_logprobs > MAX_LOGPROBS:
+                raise native_error(
+                    f"The log probabilities asked for may be {MAX_LOGPROBS} at most, over all prompts, samples and "
+                    "tokens. Please use a smaller top_logprobs_num, or fewer prompts."
+                )
         special_text = {} if sampling.skip_special_tokens else _special_text(service)
         for sample in range(n):
             rid = _fresh_rid() if n > 1 or rids is None else rids[i]

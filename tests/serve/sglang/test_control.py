@@ -17,6 +17,7 @@ import pytest
 from microgpt import (
     Checkpoint,
     Engine,
+    Event,
     FinishReason,
     GenerationRequest,
     ModelConfig,
@@ -60,7 +61,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def server(models: dict[str, Path]) -> Iterator[ServerProcess]:
-    with server_process(models["old"], "--request-timeout-s=2", "--max-queue=60") as process:
+    with server_process(models["old"], "--request-timeout-s=4", "--max-queue=60") as process:
         yield process
 
 
@@ -152,7 +153,7 @@ def test_a_pause_holds_what_comes_until_generation_continues(
 
 def test_held_requests_have_the_bounds_that_all_have(web: httpx.Client, pool: ThreadPoolExecutor) -> None:
     web.post("/pause_generation", json={})
-    held = [pool.submit(generate, web, num_samples=50), pool.submit(generate, web, num_samples=10)]
+    held = [pool.submit(generate, web, num_samples=50), pool.submit(generate, web, num_samples=3)]
     assert all(map(waits, held))
     full = generate(web)
     assert (full.status_code, "queue is full" in full.text) == (503, True)
@@ -372,8 +373,31 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduler, "BURST_STEPS", 1)
 
 
-def build(checkpoint: Checkpoint) -> Engine:
-    return build_engine(checkpoint, backend="numba", threads=1, max_slots=4)
+class Brake:
+    """Lets an engine make so many steps and then, but for what is cancelled, none until it is released."""
+
+    def __init__(self, steps: int):
+        self.steps = steps
+        self.is_released = False
+
+    def on(self, engine: Engine) -> Engine:
+        step = engine.step
+
+        def braked() -> list[Event]:
+            if not self.is_released and not engine.is_paused and not engine._cancelled:
+                if not self.steps:
+                    time.sleep(0.001)
+                    return []
+                self.steps -= 1
+            return step()
+
+        engine.step = braked
+        return engine
+
+
+def build(checkpoint: Checkpoint, brake: Brake | None = None) -> Engine:
+    engine = build_engine(checkpoint, backend="numba", threads=1, max_slots=4)
+    return brake.on(engine) if brake else engine
 
 
 def asked(name: str, seed: int = 0, **knobs: Any) -> GenerationRequest:
@@ -417,9 +441,11 @@ def alone(checkpoint: Checkpoint, seeds: range) -> dict[int, Tokens]:
 
 
 async def in_work(running: Served, count: int = 1) -> None:
-    """Returns once so many requests have tokens."""
+    """Returns once so many more tokens have come."""
     before = running.client.num_tokens
-    await eventually(lambda: running.client.num_tokens >= before + count)
+    async with asyncio.timeout(60):
+        while running.client.num_tokens < before + count:
+            await asyncio.sleep(0.001)
 
 
 def check_nothing_runs(running: Served) -> None:
@@ -465,15 +491,17 @@ def test_an_aborted_request_is_answered_with_what_it_has(checkpoint: Checkpoint,
     expected = alone(checkpoint, range(1))[0]
 
     async def scenario() -> None:
-        async with served(checkpoint, lambda: build(checkpoint)) as running:
+        brake = Brake(10)
+        async with served(checkpoint, lambda: build(checkpoint, brake)) as running:
             task = start(running, asked("job"))
             await in_work(running)
+            await eventually(lambda: not brake.steps)
             await post(running, "/abort_request", {"rid": "job"})
             tokens, progress = await task
             assert progress.end is not None
-            if progress.end.reason is FinishReason.CANCELLED:
-                assert progress.end.queue_s is not None
-                assert 0 < len(tokens) < 60
+            assert progress.end.reason is FinishReason.CANCELLED
+            assert progress.end.queue_s is not None
+            assert 0 < len(tokens) <= 10
             assert tokens == expected[: len(tokens)]
 
     asyncio.run(scenario())
@@ -484,15 +512,16 @@ def test_frozen_requests_go_on_as_if_nothing_had_been(checkpoint: Checkpoint, sl
     expected = alone(checkpoint, range(6))
 
     async def scenario() -> None:
-        async with served(checkpoint, lambda: build(checkpoint)) as running:
+        brake = Brake(10)
+        async with served(checkpoint, lambda: build(checkpoint, brake)) as running:
             tasks = {seed: start(running, asked(f"r{seed}", seed)) for seed in expected}
-            await in_work(running)
+            await eventually(lambda: not brake.steps)
             await post(running, "/pause_generation", {"mode": mode})
-            await asyncio.sleep(0.05)  # what was sampled before arrives
-            assert running.service.paused
+            brake.is_released = True
+            await eventually(lambda: running.service.paused)
             engine = running.client.engine
             assert engine is not None
-            assert (engine.stats.running == 0) or mode == "in_place"
+            assert engine.stats.running == (4 if mode == "in_place" else 0)
             num_tokens = running.client.num_tokens
             await asyncio.sleep(0.1)
             assert running.client.num_tokens == num_tokens
@@ -506,12 +535,14 @@ def test_frozen_requests_go_on_as_if_nothing_had_been(checkpoint: Checkpoint, sl
 
 def test_a_pause_that_aborts_ends_what_runs(checkpoint: Checkpoint, slow: None) -> None:
     async def scenario() -> None:
-        async with served(checkpoint, lambda: build(checkpoint)) as running:
+        brake = Brake(10)
+        async with served(checkpoint, lambda: build(checkpoint, brake)) as running:
             tasks = [start(running, asked(f"r{seed}", seed, max_tokens=None)) for seed in range(9)]
-            await in_work(running)
+            await eventually(lambda: not brake.steps)
             await post(running, "/pause_generation", {})
             ends = [(await task)[1].end for task in tasks]
-            assert {end.reason for end in ends if end} <= {FinishReason.CANCELLED, FinishReason.LENGTH}
+            assert {end.reason for end in ends if end} == {FinishReason.CANCELLED}
+            assert [end.queue_s is None for end in ends if end] == [False] * 4 + [True] * 5
             check_nothing_runs(running)
 
     asyncio.run(scenario())
@@ -561,10 +592,12 @@ def test_weights_swapped_under_frozen_requests_are_what_they_go_on_with(models: 
     expected = alone(old, range(3))
 
     async def scenario() -> None:
-        async with served(old, lambda: build(old)) as running, served(new, lambda: build(new)) as fresh:
+        brake = Brake(10)
+        async with served(old, lambda: build(old, brake)) as running, served(new, lambda: build(new)) as fresh:
             tasks = {seed: start(running, asked(f"r{seed}", seed)) for seed in expected}
-            await in_work(running, 20)
+            await eventually(lambda: not brake.steps)
             await post(running, "/pause_generation", {"mode": "in_place"})
+            brake.is_released = True
             late = start(running, asked("late", 5))
             body = {"model_path": str(models["new"]), "weight_version": "new"}
             answer = await post(running, "/update_weights_from_disk", body)
@@ -596,7 +629,8 @@ def test_aborted_requests_are_of_the_version_before_the_swap(models: dict[str, P
     expected = alone(old, range(5))
 
     async def scenario() -> None:
-        async with served(old, lambda: build(old)) as running:
+        brake = Brake(10)
+        async with served(old, lambda: build(old, brake)) as running:
             for turn, (path, body) in enumerate(
                 (
                     ("/update_weight_version", {"new_version": "v0"}),
@@ -604,11 +638,13 @@ def test_aborted_requests_are_of_the_version_before_the_swap(models: dict[str, P
                 )
             ):
                 before = running.service.weight_version
+                brake.steps = 10
                 tasks = {seed: start(running, asked(f"r{seed}", seed)) for seed in expected}
-                await in_work(running)
+                await eventually(lambda: not brake.steps)
                 await post(running, path, {**body, "abort_all_requests": True})
                 for seed, task in tasks.items():
                     tokens, progress = await task
+                    assert len(tokens) < 60
                     assert progress.weight_version == before
                     assert tokens == expected[seed][: len(tokens)]
                 assert running.service.weight_version == f"v{turn}"
@@ -718,12 +754,12 @@ def test_fifty_random_operations_under_load_leave_nothing_behind(models: dict[st
             await post(running, "/continue_generation", {})
             await in_work(running, 50)
             going = False
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await asyncio.gather(*clients)
             assert (await running.ask("/flush_cache?timeout=5", None)).status == 200
             check_nothing_runs(running)
             assert running.client.engine is not None
             assert running.client.engine.stats.cached_pages == 0
-            assert min(counts.values()) > 5, counts
+            assert min(counts.values()) > 0, counts
 
     asyncio.run(scenario())

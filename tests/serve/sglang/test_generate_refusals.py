@@ -105,6 +105,8 @@ BAD_VALUES: list[dict[str, Any]] = [
     *({"text": "a", "return_logprob": True, "top_logprobs_num": num} for num in (-1, 129, 10**18)),
     *({"text": "a", "token_ids_logprob": ids} for ids in (-1, 1024, [5, 1024], [[1024]], [10**30])),
     {"text": "a", "return_logprob": True, "token_ids_logprob": list(range(200))},
+    {"text": ["a"] * 64, "return_logprob": True, "top_logprobs_num": 128},
+    {"input_ids": [[5] * 200] * 200, "return_logprob": True, "logprob_start_len": 0, "token_ids_logprob": [1] * 100},
     *(in_sampling(max_new_tokens=most) for most in (-1, 256, 10**9, 10**18, HUGE, -HUGE)),
     in_sampling(min_new_tokens=-1), in_sampling(min_new_tokens=6, max_new_tokens=5), in_sampling(min_new_tokens=129),
     *(in_sampling(temperature=value) for value in (-0.1, -1e300, -HUGE, HUGE)),

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,11 +15,13 @@ from prometheus_client.parser import text_string_to_metric_families
 import microgpt
 from microgpt import load_checkpoint
 from microgpt.engine import Stats
+from serve.dialects.sglang import embedding, info, score, tokenizer
 from serve.settings import load_settings, public_values
 from tests.serve.asgi_driver import GENERATE, Served, eventually, served
 from tests.serve.scripted_engine import ScriptedEngine, as_engine, run
 from tests.serve.server_process import server_process
 
+API_MD = Path(__file__).parents[3] / "docs" / "api.md"
 CHECKPOINT = load_checkpoint("tests/golden/chat_bpe")
 # By these SGLang's frontend chooses a chat template, looking at the model's path.
 TEMPLATE_PATTERNS = (
@@ -81,8 +84,9 @@ def test_probes_at_the_same_time_share_one_token():
         probes = [service.send("/health_generate", method="GET") for _ in range(50)]
         await eventually(lambda: len(engine.live) == 1)
         probes[0].disconnect()
+        assert not (await probes[0].done()).messages
         engine.hold.set()
-        assert {(await probe.done()).status for probe in probes} == {200}
+        assert {(await probe.done()).status for probe in probes[1:]} == {200}
         assert len(engine.seen) == 1
         assert (await service.ask("/health_generate", method="GET")).status == 200
         assert len(engine.seen) == 2
@@ -388,3 +392,22 @@ def test_wrong_methods_are_405(web: httpx.Client):
     for path in ("/model_info", "/get_server_info", "/get_load", "/v1/loads", "/v1/models", "/v1/models/x"):
         answer = web.post(path, json={})
         assert (answer.status_code, answer.headers["allow"]) == (405, "GET"), path
+
+
+# Documentation
+
+
+def test_the_documentation_names_every_route_and_every_field():
+    text = API_MD.read_text("utf-8")
+    for section, models in (
+        ("## Tokenizer", (tokenizer.TokenizeBody, tokenizer.DetokenizeBody)),
+        ("## POST /v1/score", (score.ScoreBody, score.Scores)),
+    ):
+        words = text.split(section)[1].split("\n## ")[0]
+        for model in models:
+            assert all(f"`{name}`" in words or f'"{name}"' in words for name in model.model_fields)
+    for operation in (*info.OPERATIONS, *embedding.OPERATIONS):
+        assert operation.path.replace("{name:path}", "{id}") in text
+    words = text.split("## Health and information")[1].split("\n## ")[0]
+    for name in (*TEXTS, *NUMBERS, *SWITCHES, *CORE, *AGGREGATE, *SECTIONS):
+        assert f"`{name}`" in words
