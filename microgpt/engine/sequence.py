@@ -53,6 +53,7 @@ class Job:
         """Whether log probabilities of the prompt are asked for and not known yet."""
         return self.request.params.prompt_logprobs_start is not None and self.prompt_logprobs is None
 
+    @property
     def is_first(self) -> bool:
         """Whether its caller has no sample in the engine yet that came before the next one."""
         return not self.num_before and not self.next_sample

@@ -72,23 +72,20 @@ export function fromFile(text) {
   try {
     value = JSON.parse(text);
   } catch {
-    demand(false, "It is not JSON");
+    throw new Error("It is not JSON.");
   }
-  demand(value?.format === FORMAT && value.version === 1, "It is not a file of conversations from this page");
-  const { conversations } = value;
-  demand(Array.isArray(conversations) && conversations.length <= MAX_CONVERSATIONS, `It must have a list of at most ${MAX_CONVERSATIONS} conversations`);
-  return conversations.map((found) => ({ ...checked(found), id: newConversation().id }));
+  demand(value?.format === FORMAT && value.version === 1, "The file's format");
+  demand(isList(value.conversations, MAX_CONVERSATIONS), "The list of conversations");
+  return value.conversations.map((found) => ({ ...checked(found), id: newConversation().id }));
 }
 
 /** A conversation with the known fields of `value` and no others. Raises Error naming the first bad field. */
 export function checked(value) {
-  demand(typeof value?.title === "string", "A conversation's title must be text");
-  demand(Array.isArray(value.nodes) && value.nodes.length <= MAX_NODES, `nodes must be a list of at most ${MAX_NODES}`);
+  demand(typeof value?.title === "string", "A title");
+  demand(isList(value.nodes, MAX_NODES), "A list of nodes");
   const nodes = value.nodes.map(checkedNode);
-  const activeOf = (wanted, parent) => {
-    const children = childrenOf(nodes, parent);
-    return children.includes(wanted) ? wanted : (children.at(-1) ?? ROOT);
-  };
+  const lastChild = new Map(nodes.map(({ parent }, i) => [parent, i]));
+  const activeOf = (wanted, parent) => (nodes[wanted]?.parent === parent ? Number(wanted) : (lastChild.get(parent) ?? ROOT));
   nodes.forEach((node, i) => (node.active = activeOf(node.active, i)));
   const { title, created, updated, active } = value;
   return { title: cut(title, MAX_TITLE), created: time(created), updated: time(updated), active: activeOf(active, ROOT), nodes };
@@ -97,18 +94,19 @@ export function checked(value) {
 function checkedNode(node, index) {
   const where = `nodes[${index}]`;
   const { parent, role, text, active, at, reply } = node ?? {};
-  demand(isIndex(parent, ROOT, index - 1), `${where}.parent must be an earlier turn`);
-  demand(role === "user" || role === "assistant", `${where}.role must be user or assistant`);
-  demand(typeof text === "string" && text.length <= MAX_TEXT, `${where}.text must be text of at most ${MAX_TEXT} characters`);
+  demand(isIndex(parent, ROOT, index - 1), `${where}.parent`);
+  demand(role === "user" || role === "assistant", `${where}.role`);
+  demand(typeof text === "string" && text.length <= MAX_TEXT, `${where}.text`);
   const kept = { parent, role, text: text.toWellFormed(), active, at: time(at) };
   return reply == null ? kept : { ...kept, reply: checkedReply(reply, `${where}.reply`) };
 }
 
 function checkedReply(reply, where) {
   const { prompt_ids, output_ids, forced, params, dropped, first_ms, total_ms, finish, model } = reply;
-  demand(isIds(prompt_ids) && isIds(output_ids), `${where} must have lists of token ids`);
-  demand(isIndex(forced, 0, output_ids.length), `${where}.forced is out of range`);
-  demand(PARAMS.every((name) => Number.isFinite(params?.[name])), `${where}.params must have numbers for ${PARAMS.join(", ")}`);
+  demand(isIds(prompt_ids), `${where}.prompt_ids`);
+  demand(isIds(output_ids), `${where}.output_ids`);
+  demand(isIndex(forced, 0, output_ids.length), `${where}.forced`);
+  demand(PARAMS.every((name) => Number.isFinite(params?.[name])), `${where}.params`);
   return {
     prompt_ids,
     output_ids,
@@ -123,13 +121,14 @@ function checkedReply(reply, where) {
 }
 
 const isIndex = (value, least, most) => Number.isInteger(value) && value >= least && value <= most;
-const isIds = (value) => Array.isArray(value) && value.length <= MAX_IDS && value.every((id) => isIndex(id, 0, 2 ** 31 - 1));
+const isList = (value, most) => Array.isArray(value) && value.length <= most;
+const isIds = (value) => isList(value, MAX_IDS) && value.every((id) => isIndex(id, 0, 2 ** 31 - 1));
 const positive = (value) => (Number.isFinite(value) && value > 0 ? value : 0);
 const time = (value) => (Number.isFinite(value) && Math.abs(value) < 8.64e15 ? value : Date.now());
 
 /** The first `length` characters, none cut in two. */
 export const cut = (text, length) => [...text.slice(0, 2 * length).toWellFormed()].slice(0, length).join("");
 
-function demand(holds, message) {
-  if (!holds) throw new Error(`${message}.`);
+function demand(holds, what) {
+  if (!holds) throw new Error(`${what} is missing, wrong, or too long.`);
 }

@@ -10,6 +10,7 @@ import { scoresOf } from "./scores.js";
 import { facts, look } from "./server.js";
 
 const MOST = 50;
+const SCORED_AT_ONCE = 8;
 const notice = byId("grid-notice");
 let cards = [];
 let run = null; // AbortController of what is streaming
@@ -119,14 +120,17 @@ async function branch(from, position, id) {
   tint();
 }
 
-/** All samples are scored in one request. */
+/** Tints the samples, some at a time: ten alternatives to each of many tokens are megabytes. */
 async function tint() {
   byId("grid-legend").hidden = !isTinted() || !cards.length;
   const done = cards.filter(({ reply }) => reply.finish && reply.output_ids.length);
   if (!isTinted()) return done.forEach(({ view }) => view.showPlain());
   try {
-    await scoresOf(done.map(({ reply }) => reply));
-    for (const { view } of done) await view.showProbabilities();
+    for (let i = 0; i < done.length; i += SCORED_AT_ONCE) {
+      const some = done.slice(i, i + SCORED_AT_ONCE);
+      await scoresOf(some.map(({ reply }) => reply));
+      for (const { view } of some) await view.showProbabilities();
+    }
   } catch (error) {
     showNotice(notice, error);
   }

@@ -4,12 +4,14 @@ import { byId, count, el, iconButton } from "./dom.js";
 import { visible, wholePieces } from "./pieces.js";
 import { LEVELS, describeEntropy, levelOf, percent, restOf } from "./scores.js";
 
+const REST_MS = 120; // a pointer that only passes opens nothing
 const LEAVE_MS = 250; // the way from a token to its box may cross other things
 const GAP = 6;
 const box = byId("alternatives");
 const narrow = matchMedia("(max-width: 40rem)"); // the style sheet docks the box at the bottom then
 let token = null; // the element whose box is open
 let isPinned = false; // stays when the pointer leaves
+let resting = 0;
 let leaving = 0;
 
 /** Fills `container` with one element a token of `text`. onChoose(position, id): another token is picked there. */
@@ -18,20 +20,25 @@ export function showTokens(container, text, reply, scores, onChoose) {
   const tokens = scores.map((score, i) => {
     const isEnd = reply.finish === "stop" && i === scores.length - 1;
     const isChosen = i === reply.forced - 1;
-    const name = isEnd ? "end" : visible(score.text);
+    const name = visible(score.text);
     const element = el("span", {
       class: isEnd ? "token end" : "token", role: "button", tabindex: i ? -1 : 0, "data-level": levelOf(score.p), "data-forced": isChosen,
       "aria-label": `${name}, ${percent(score.p)}`,
     }, isEnd ? "" : whole[i]);
-    element.about = { score, i, name, isEnd, isChosen, total: scores.length, onChoose };
+    element.about = { score, i, isChosen, total: scores.length, onChoose };
     return element;
   });
-  const pointed = (event) => event.target.about && event.pointerType === "mouse" && open(event.target, false);
   container.replaceChildren(el("span", {
     role: "group", "aria-label": "Tokens: arrow keys move, Enter shows alternatives",
-    onpointerover: pointed, onpointerout: leave, onfocusin: onFocus, onfocusout: onBlur, onkeydown: onTokenKey,
+    onpointermove: onMove, onpointerout: leave, onfocusin: onFocus, onfocusout: onBlur, onkeydown: onTokenKey,
     onclick: ({ target }) => target.about && open(target, true),
   }, ...tokens));
+}
+
+/** On moves alone: a token that comes to lie under a pointer at rest was not pointed at. */
+function onMove({ target, pointerType }) {
+  clearTimeout(resting);
+  if (target.about && pointerType === "mouse") resting = setTimeout(open, REST_MS, target, false);
 }
 
 function onFocus({ target, currentTarget }) {
@@ -58,6 +65,7 @@ function onTokenKey(event) {
 
 function open(target, pins) {
   clearTimeout(leaving);
+  if (!target.isConnected) return;
   if (token !== target) {
     if (isPinned && !pins) return;
     close();
@@ -86,21 +94,22 @@ function back() {
 }
 
 function leave() {
+  clearTimeout(resting);
   clearTimeout(leaving);
   if (!isPinned && !box.contains(document.activeElement)) leaving = setTimeout(close, LEAVE_MS);
 }
 
-function fill({ score, i, name, isEnd, isChosen, total, onChoose }) {
-  const { id, top, p, rank, entropy } = score;
+function fill({ score, i, isChosen, total, onChoose }) {
+  const { id, text, top, p, rank, entropy } = score;
   const rest = restOf(top);
   const choose = (other) => {
     close();
     onChoose(i, other);
   };
-  const row = (other) => alternative(other, other.id === id && name, () => choose(other.id));
+  const row = (other) => alternative(other, other.id === id, () => choose(other.id));
   box.replaceChildren(
     el("div", { class: "row between" },
-      el("h2", { id: "alternatives-title" }, `Token ${count(i + 1)} of ${count(total)}: `, el("bdi", { class: "mono" }, name)),
+      el("h2", { id: "alternatives-title" }, `Token ${count(i + 1)} of ${count(total)}: `, el("bdi", { class: "mono" }, visible(text))),
       iconButton("close", "Close", back)),
     el("p", { class: "row facts" },
       el("strong", {}, percent(p)),
@@ -112,13 +121,12 @@ function fill({ score, i, name, isEnd, isChosen, total, onChoose }) {
   );
 }
 
-/** inReply: the name of the token in the reply if it is this one. */
-function alternative({ id, text, p }, inReply, onclick) {
+function alternative({ id, text, p }, isInReply, onclick) {
   const bar = el("span", { class: "bar" });
   bar.style.setProperty("--share", p);
-  const name = inReply || visible(text);
-  const state = inReply ? { "aria-current": true, "aria-disabled": true } : { onclick };
-  return el("button", { class: "alternative", title: `token ${id}`, "aria-label": `${name}, ${percent(p)}${inReply ? ", in the reply" : ""}`, ...state },
+  const name = visible(text);
+  const state = isInReply ? { "aria-current": true, "aria-disabled": true } : { onclick };
+  return el("button", { class: "alternative", title: `token ${id}`, "aria-label": `${name}, ${percent(p)}${isInReply ? ", in the reply" : ""}`, ...state },
     el("bdi", { class: "mono" }, name), el("span", { class: "figure" }, percent(p)), bar);
 }
 

@@ -102,7 +102,7 @@ function statsOf(reply, isRunning) {
 export function showNotice(place, error, left, ...actions) {
   if (left === 0) return place.replaceChildren();
   if (left === undefined || !place.querySelector(".left")) {
-    const why = { 429: "Too many requests.", 503: "The server is busy." }[error.status] ?? error.message;
+    const why = left ? { 429: "Too many requests.", 503: "The server is busy." }[error.status] : error.message;
     // The countdown is shown, but not read out each second.
     place.replaceChildren(el("div", { class: "notice", role: "alert" }, why, el("span", { class: "left", "aria-live": "off" }), ...actions));
   }

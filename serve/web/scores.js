@@ -1,6 +1,6 @@
-// What the model itself thought of each token of a reply. One call scores a whole reply: it goes over prompt and reply
-// again and samples nothing. Log probabilities sent along while streaming would be those after temperature, and would
-// slow the stream; these are the model's own, and cost it nothing.
+// What the model itself thought of each token of a reply. One call goes over prompt and reply again, but for the last
+// token, which it looks up among those that could come next: so a reply that fills the context is scored, too. Log
+// probabilities sent while streaming would be those after temperature, and slow it; these are the model's own.
 
 import { patiently, sendJson } from "./api.js";
 import { facts } from "./server.js";
@@ -16,8 +16,9 @@ export async function scoresOf(replies) {
   const missing = replies.filter((reply) => known.get(reply)?.length !== reply.output_ids.length);
   if (missing.length) {
     const body = {
-      input_ids: missing.map(({ prompt_ids, output_ids }) => [...prompt_ids, ...output_ids]),
-      sampling_params: { max_new_tokens: 0 },
+      input_ids: missing.map(({ prompt_ids, output_ids }) => [...prompt_ids, ...output_ids.slice(0, -1)]),
+      sampling_params: { max_new_tokens: 1, temperature: 1 },
+      token_ids_logprob: missing.map(({ output_ids }) => output_ids.slice(-1)),
       return_logprob: true,
       logprob_start_len: missing[0].prompt_ids.length - 1, // the first position asked for never has a value
       top_logprobs_num: Math.min(ALTERNATIVES, facts.vocab_size),
@@ -29,10 +30,11 @@ export async function scoresOf(replies) {
   return replies.map((reply) => known.get(reply));
 }
 
-function read({ input_token_logprobs, input_top_logprobs }) {
+function read(meta) {
   const named = ([logprob, id, text]) => ({ id, text, p: Math.exp(logprob) });
-  return input_token_logprobs.slice(1).map((entry, i) => {
-    const top = input_top_logprobs[i + 1].map(named);
+  const tops = [...meta.input_top_logprobs.slice(1), meta.output_top_logprobs[0]];
+  return [...meta.input_token_logprobs.slice(1), meta.output_token_ids_logprobs[0][0]].map((entry, i) => {
+    const top = tops[i].map(named);
     const token = named(entry);
     return { ...token, top, rank: top.findIndex(({ id }) => id === token.id) + 1 || null, entropy: entropy(top) };
   });
@@ -59,7 +61,8 @@ export const LEVELS = ["over 90 %", "50–90 %", "20–50 %", "5–20 %", "under
 
 /** A probability as people write it. */
 export function percent(p) {
-  return p < 0.0001 ? "< 0.01 %" : `${(100 * p).toFixed(p < 0.01 || p > 0.999 ? 2 : 1)} %`;
+  if (p < 0.0001) return "< 0.01 %";
+  return p > 0.9999 ? "> 99.99 %" : `${(100 * p).toFixed(p < 0.01 || p > 0.999 ? 2 : 1)} %`;
 }
 
 export function describeEntropy(range) {

@@ -337,7 +337,7 @@ def test_targets_on_a_phone_are_large_enough(open_page: Open):
 
 def background(page: Page) -> int:
     """How light the page is, 0 to 255."""
-    colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    colour = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
     parts = re.findall(r"[\d.]+", colour)[:3]
     return round(sum(map(float, parts)) / 3)
 

@@ -29,7 +29,7 @@ from tests.serve.server_process import ROOT, ServerProcess, server_process
 
 pytestmark = pytest.mark.browser
 
-KEY = "a very secret key"
+KEY = "a-very-secret-key"
 
 
 def test_429_counts_down_and_sends_again_by_itself(open_page: Open):

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, cast
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic_core import to_json
@@ -139,7 +139,8 @@ def _prompts(service: Service, asked: ScoreBody) -> list[tuple[int, ...]]:
         texts = [item + query if asked.item_first else query + item for item in items]
         rows = [service.encode_prompt(text) for text in texts]
     elif is_ids(query) and all(map(is_ids, items)):
-        rows = [list(item + query if asked.item_first else query + item) for item in items]
+        parts = cast(list[list[int]], items)
+        rows = [item + query if asked.item_first else query + item for item in parts]
     else:
         raise bad_value("query and items must both be text, or both be arrays of integers")
     context = service.config.block_size

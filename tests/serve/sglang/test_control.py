@@ -153,7 +153,7 @@ def test_a_pause_holds_what_comes_until_generation_continues(
 
 def test_held_requests_have_the_bounds_that_all_have(web: httpx.Client, pool: ThreadPoolExecutor) -> None:
     web.post("/pause_generation", json={})
-    held = [pool.submit(generate, web, num_samples=50), pool.submit(generate, web, num_samples=10)]
+    held = [pool.submit(generate, web, num_samples=50), pool.submit(generate, web, num_samples=3)]
     assert all(map(waits, held))
     full = generate(web)
     assert (full.status_code, "queue is full" in full.text) == (503, True)
