@@ -13,7 +13,7 @@ from tests.browser.driver import Sent, ended, finished, press, replies, send, se
 from tests.browser.hostile import HOSTILE
 from tests.serve.server_process import ServerProcess
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 assert len(set(HOSTILE)) >= 200
 NUM_PARTS = 8
