@@ -350,7 +350,8 @@ def test_readers_that_do_not_read_slow_nobody_and_get_merged_pieces(tmp_path: Pa
         assert max(unsent) < 2**18
         assert grown < 8192  # some of it is KV memory that nobody had used before
 
-    with server_process(talkative_model(tmp_path, 16, n_head=1, n_layer=2, block_size=2048)) as server:
+    path = talkative_model(tmp_path, 16, n_head=1, n_layer=2, block_size=2048)
+    with server_process(path, "--request-timeout-s=600") as server:
         within(110, scenario(server))
 
 
@@ -378,7 +379,8 @@ def read_stream(connection: socket.socket) -> bytes:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**20)  # else it takes a minute
         data = bytearray()
         while not data.endswith(b"\r\n0\r\n\r\n"):
-            data += connection.recv(2**20)
+            assert (piece := connection.recv(2**20)), "the server has closed the connection"
+            data += piece
     return bytes(data)
 
 
