@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -209,6 +210,25 @@ def test_wrong_types_are_refused_by_name_also_of_streams(server: httpx.Client) -
 def test_strict_types(server: httpx.Client, body: dict[str, Any], text: str) -> None:
     answer = post(server, body)
     assert (answer.status_code, answer.json()) == (400, {"error": text})
+
+
+DIGITS = "1" * 5000  # more than Python would make an integer of
+ODD_TYPES: list[tuple[str, dict[str, Any]]] = [
+    *((name, {"text": "a", name: value})
+      for name in ("logprob_start_len", "top_logprobs_num", "token_ids_logprob", "priority")
+      for value in (DIGITS, "-" + DIGITS, 1e30, [DIGITS])),
+    ("input_ids[0]", {"input_ids": [DIGITS]}), ("input_ids[0][0]", {"input_ids": [[DIGITS]]}),
+    ("sampling_params[0].n", {"text": ["a", "b"], "sampling_params": [{"n": DIGITS}, 5]}),
+    # Names that the validator gives to types, as names of members.
+    ("sampling_params.stop[0]", in_sampling(SamplingFields={"stop": 5}, stop=[1])),
+    ("sampling_params.stop[0]", in_sampling(SamplingFields={"stop": []}, stop=[1])),
+    ("rid", {"text": "a", "rid": {"str": "x"}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "body"), ODD_TYPES, ids=lambda value: str(value)[:60])
+def test_odd_values_of_wrong_types_are_refused_by_name(server: httpx.Client, field: str, body: dict[str, Any]) -> None:
+    assert re.search(rf"(^| at ){re.escape(field)}(\[0\])?( |$)", error_of(post(server, body)))
 
 
 def test_an_unknown_sampling_field_is_refused_and_others_are_named(server: httpx.Client) -> None:
