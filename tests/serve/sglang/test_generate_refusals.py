@@ -278,6 +278,10 @@ def test_messages_are_sglangs(server: httpx.Client) -> None:
         ({"input_ids": []}, "input_ids cannot be empty."),
         ({"text": ["a"], "sampling_params": {"n": 2}, "return_logprob": [True]},
          "Cannot use list return_logprob with parallel_sample_num > 1"),
+        ({"text": ["a"], "sampling_params": {"n": 2}, "custom_logit_processor": [None]},
+         "Cannot use list custom_logit_processor with parallel_sample_num > 1"),
+        ({"text": "a", "return_logprob": True, "token_ids_logprob": [5] * 129},
+         "token_ids_logprob must have at most 128 ids, got 129"),
     ):  # fmt: skip
         assert error_of(post(server, body)) == message
 
