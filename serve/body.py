@@ -148,6 +148,8 @@ def _describe(error: ValidationError) -> str:
     rule = _RULES.get(first["type"]) or first["msg"].lower().removeprefix("input should be ")
     if first["type"] in ("greater_than_equal", "less_than_equal"):  # the unsigned 64-bit fields
         rule = "an integer in [0, 18446744073709551615]"
+    elif first["type"] == "string_too_long":
+        rule = f"a string of at most {first.get('ctx', {})['max_length']} characters"
     value = first["input"]
     # 1.0 is refused for being written as a float, so it must not be shown as 1.
     got = repr(value) if isinstance(value, float) and first["type"].startswith("int") else shown(value)

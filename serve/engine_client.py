@@ -54,7 +54,8 @@ class EngineState(StrEnum):
 class Progress:
     """What has come of sample `index` of a generation since the last look; `end` with its last piece.
 
-    weight_version: of the weights that made the last of it.
+    weight_version: of the weights that made the last of it. first_token_at: when the sample's first tokens came, on
+    time.monotonic, if they are among these.
 
     The others are filled only for generations that want tokens: the ids of the tokens and their log probabilities, as
     TokenEvent has them, those of the prompt's, as PromptScored has them, and num_cached, as in Usage, as far as known.
@@ -65,6 +66,7 @@ class Progress:
     text: str = ""
     end: Finished | None = None
     weight_version: str = ""
+    first_token_at: float | None = None
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[TokenLogprobs] = field(default_factory=list)
     prompt_logprobs: tuple[TokenLogprobs | None, ...] | None = None
@@ -145,7 +147,7 @@ class Generation:
             progress.weight_version = self._client.weight_version
             if isinstance(event, TokenEvent):
                 progress.text += event.text
-                self._count(index, len(event.token_ids), now)
+                self._count(progress, len(event.token_ids), now)
                 if self._wants_tokens:
                     progress.token_ids += event.token_ids
                     progress.logprobs += event.logprobs
@@ -163,14 +165,16 @@ class Generation:
         if ready and self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _count(self, index: int, num_tokens: int, now: float) -> None:
+    def _count(self, progress: Progress, num_tokens: int, now: float) -> None:
         self.num_tokens += num_tokens
-        last_at = self._last_at.get(index)
+        last_at = self._last_at.get(progress.index)
         if last_at is not None:
             self._client.token_gaps.observe((now - last_at) / num_tokens, num_tokens)
-        elif self.first_token_at is None:
-            self.first_token_at = now
-        self._last_at[index] = now
+        else:
+            progress.first_token_at = now
+            if self.first_token_at is None:
+                self.first_token_at = now
+        self._last_at[progress.index] = now
 
     def _end_one(self, request_id: str) -> bool:
         """Note the end of a sample; whether it was its request's last."""

@@ -1,12 +1,13 @@
 """Bodies of the routes that demand JSON: whatever is wrong with one is a 400 with an error object, never a 422."""
 
+from collections.abc import Sequence
 from typing import TypeGuard, TypeVar
 
 from pydantic import BaseModel
 
 from serve.body import Headers, check_media_type, parse_json, validate
 from serve.dialects.sglang.errors import object_error
-from serve.errors import HttpError
+from serve.errors import HttpError, shown
 from serve.messages import check_number
 
 M = TypeVar("M", bound=BaseModel)
@@ -41,3 +42,10 @@ def bad_value(message: str) -> HttpError:
 def is_ids(value: object) -> TypeGuard[list[int]]:
     """Whether a JSON value is an array of integers."""
     return isinstance(value, list) and all(type(item) is int for item in value)
+
+
+def check_ids(ids: Sequence[int], vocab_size: int) -> None:
+    """Raise 400 unless all ids are of the vocabulary."""
+    wrong = next((token for token in ids if not 0 <= token < vocab_size), None)
+    if wrong is not None:
+        raise bad_value(f"Token ID {shown(wrong)} is out of vocabulary, which has the ids [0, {vocab_size})")

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from microgpt import GenerationRequest, InvalidRequest
 from microgpt.constraints.compiler import eos_ids
 from microgpt.constraints.constraint import Constraint
-from microgpt.params import BOUNDS
+from microgpt.params import BOUNDS, MAX_GIVEN_LOGPROBS
 from serve.dialects.base import Route, Work
 from serve.dialects.sglang.errors import native_error
 from serve.dialects.sglang.render import Arrival, GenerateRenderer, LogprobForm, Sample
@@ -69,6 +69,7 @@ def _work(service: Service, asked: GenerateFields, arrival: Arrival) -> Work:
         raise native_error(f"prompts times n must be {limit}, got {num_prompts} * {n!s:.60}")
     prompts = [_encode(service, asked, prompt, field) for prompt in (given if is_batch else [given])]
     rids = _rids(asked, num_prompts, is_batch)
+    _each(asked, "custom_logit_processor", None, num_prompts, n)  # nulls, but they have to be the right number of them
     salts = _each(asked, "cache_salt", "", num_prompts, n)
     keys = _each(asked, "extra_key", "", num_prompts, n)
     forms = _logprob_forms(asked, prompts, n, config.vocab_size)
@@ -198,6 +199,8 @@ def _logprob_forms(
     num_prompts = len(prompts)
     given = _given_ids(asked.get("token_ids_logprob"), num_prompts, n)
     for ids in given:
+        if len(ids) > MAX_GIVEN_LOGPROBS:
+            raise native_error(f"token_ids_logprob must have at most {MAX_GIVEN_LOGPROBS} ids, got {len(ids)}")
         for token in ids:
             if not 0 <= token < vocab_size:
                 raise native_error(f"token_ids_logprob must be in [0, {vocab_size}), got {token!s:.60}")

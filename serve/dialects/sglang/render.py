@@ -67,6 +67,7 @@ class Sample:
     num_tokens: int = 0
     num_sent: int = 0  # of these, in the last event
     num_cached: int = 0
+    first_token_at: float | None = None  # of time.monotonic
     text_length: int = 0  # in characters, what has left for good
     output_ids: list[int] = field(default_factory=list)  # only where the text of the last one may have to go
     # JSON without the outer quotes or brackets, but for input_json: members with a comma in front.
@@ -115,6 +116,8 @@ class Sample:
             _extend(self.ids_json, ids)
             self.num_tokens += len(ids)
         self.num_cached = progress.num_cached
+        if progress.first_token_at is not None:
+            self.first_token_at = progress.first_token_at
         if (form := self.logprobs) is not None:
             if progress.prompt_logprobs is not None:
                 self._take_prompt(form, progress.prompt_logprobs)
@@ -165,6 +168,8 @@ class Sample:
                 return to_json(meta)[1:-1]
             meta["request_received_ts"] = self.arrival.time_s
             meta["request_finished_ts"] = meta["response_sent_to_client_ts"] = self.arrival.time_s + latency_s
+            if self.first_token_at is not None:
+                meta["first_token_latency"] = self.first_token_at - self.arrival.moment_s
             if end is not None:
                 meta["queue_time"] = end.queue_s
                 meta["num_retractions"] = end.num_retractions

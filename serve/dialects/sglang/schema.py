@@ -114,18 +114,16 @@ class GenerateFields(TypedDict, total=False):
 
 _BODY = TypeAdapter(GenerateFields)
 _KNOWN = SamplingFields.__annotations__.keys()
+_FIELDS = frozenset((*GenerateFields.__annotations__, *_KNOWN))
+# By what the validator's names of problems begin with: there is int_type, int_parsing, int_parsing_size, ...
 _EXPECTED = {
-    "bool_type": "a boolean",
-    "bool_parsing": "a boolean",
-    "int_type": "an integer",
-    "int_parsing": "an integer",
-    "int_from_float": "an integer",
-    "float_type": "a number",
-    "float_parsing": "a number",
-    "finite_number": "a number",
-    "string_type": "a string",
-    "list_type": "an array",
-    "dict_type": "an object",
+    "bool": "a boolean",
+    "int": "an integer",
+    "float": "a number",
+    "finite": "a number",
+    "string": "a string",
+    "list": "an array",
+    "dict": "an object",
 }
 
 
@@ -198,7 +196,7 @@ def _first_problem(problems: Sequence[ErrorDetails], body: dict[str, Any]) -> tu
     for problem in problems:
         if problem["loc"][0] == problems[0]["loc"][0]:
             path, value = _follow(problem["loc"], body)
-            found.setdefault(path, []).append(_EXPECTED[problem["type"]])
+            found.setdefault(path, []).append(_EXPECTED[problem["type"].partition("_")[0]])
             values[path] = value
     path = max(found, key=lambda path: path.count("[") + path.count("."))
     expected = dict.fromkeys(found[path])
@@ -208,10 +206,11 @@ def _first_problem(problems: Sequence[ErrorDetails], body: dict[str, Any]) -> tu
 
 
 def _follow(location: Sequence[str | int], body: dict[str, Any]) -> tuple[str, Any]:
-    """The path that an error's location means, and the value there. Between names and indices are names of types."""
+    """The path that an error's location means, and the value there. Between names and indices are names of types,
+    which a client's object may have as names, too."""
     path, value = "", body
     for part in location:
-        if isinstance(part, int) or (isinstance(value, dict) and part in value):
+        if isinstance(part, int) or (part in _FIELDS and isinstance(value, dict) and part in value):
             path += f"[{part}]" if isinstance(part, int) else f".{part}"
             value = value[part]  # pyright: ignore[reportArgumentType]
     return path.removeprefix("."), value

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 from microgpt import GenerationRequest, SamplingParams
 from microgpt.params import MAX_GIVEN_LOGPROBS
 from serve.dialects.base import Route, Work
-from serve.dialects.sglang.bodies import bad_value, check_json, is_ids, parse_body
+from serve.dialects.sglang.bodies import bad_value, check_ids, check_json, is_ids, parse_body
 from serve.errors import shown
 from serve.service import Progress, Service
 
@@ -145,7 +145,7 @@ def _prompts(service: Service, asked: ScoreBody) -> list[tuple[int, ...]]:
         raise bad_value("query and items must both be text, or both be arrays of integers")
     context = service.config.block_size
     for i, row in enumerate(rows):
-        _check_ids(service, row)
+        check_ids(row, service.config.vocab_size)
         if not row:
             raise bad_value(f"query and items[{i}] must not both be empty")
         if len(row) >= context:
@@ -168,15 +168,8 @@ def _labels(service: Service, given: Any, num_items: int) -> list[list[int]]:
     if not all(rows):
         raise bad_value("label_token_ids must not be empty")
     for row in rows[:1] if is_ids(given) else rows:
-        _check_ids(service, row)
+        check_ids(row, service.config.vocab_size)
     return rows
-
-
-def _check_ids(service: Service, ids: Sequence[int]) -> None:
-    vocab_size = service.config.vocab_size
-    wrong = next((token for token in ids if not 0 <= token < vocab_size), None)
-    if wrong is not None:
-        raise bad_value(f"Token ID {shown(wrong)} is out of vocabulary, which has the ids [0, {vocab_size})")
 
 
 def _parts(labels: Sequence[int]) -> list[tuple[int, ...]]:

@@ -8,8 +8,8 @@ from pydantic_core import to_json
 from microgpt import MicrogptError
 from microgpt.chat import Message
 from serve.dialects.base import Reply, Route
-from serve.dialects.sglang.bodies import bad_value, check_json, is_ids, parse_body
-from serve.errors import HttpError, shown
+from serve.dialects.sglang.bodies import bad_value, check_ids, check_json, is_ids, parse_body
+from serve.errors import HttpError
 from serve.messages import MessageBody, check_messages
 from serve.service import Service
 
@@ -95,13 +95,11 @@ def prepare_detokenize(service: Service, body: bytes) -> Reply:
     if not isinstance(rows, list) or not all(map(is_ids, rows)):
         raise bad_value("tokens must be an array of integers, or an array of such arrays")
     _check_number("tokens", rows)
-    tokenizer, vocab_size = service.tokenizer, service.config.vocab_size
+    tokenizer = service.tokenizer
     special = {} if asked.skip_special_tokens else {i: tokenizer.token_name(i).encode() for i in tokenizer.special_ids}
     texts = []
     for row in rows:
-        wrong = next((token for token in row if not 0 <= token < vocab_size), None)
-        if wrong is not None:
-            raise bad_value(f"Token ID {shown(wrong)} is out of vocabulary, which has the ids [0, {vocab_size})")
+        check_ids(row, service.config.vocab_size)
         pieces = [special.get(token) or tokenizer.token_bytes(token) for token in row]
         texts.append(b"".join(pieces).decode("utf-8", "replace"))
     return Reply(to_json({"text": texts[0] if single else texts}))

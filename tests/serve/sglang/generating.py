@@ -73,6 +73,9 @@ def check(tokenizer: Tokenizer, answer: Any, prompt_ids: list[int] | None = None
         assert meta["prompt_tokens"] == len(prompt_ids)
     assert (meta["weight_version"], meta["num_retractions"], meta["reasoning_tokens"]) == ("default", 0, 0)
     assert 0 <= meta["queue_time"] <= meta["e2e_latency"] < 60
+    assert ("first_token_latency" in meta) == bool(ids)
+    if ids:
+        assert meta["queue_time"] <= meta["first_token_latency"] <= meta["e2e_latency"]
     assert math.isclose(meta["request_finished_ts"], meta["request_received_ts"] + meta["e2e_latency"], rel_tol=1e-12)
     show_special = sampling.get("skip_special_tokens") is False
     keeps_stop = sampling.get("no_stop_trim", False)

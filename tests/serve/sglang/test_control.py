@@ -269,6 +269,14 @@ BODIES = {
     "/load_lora_adapter": [{}, {"lora_name": "a"}, {"lora_name": "a", "lora_path": 1}],
     "/unload_lora_adapter": [{}, {"lora_name": None}],
 }  # fmt: skip
+
+
+def test_a_name_of_weights_that_is_too_long_is_refused_by_its_length(web: httpx.Client) -> None:
+    answer = web.post("/update_weight_version", json={"new_version": "v" * 257})
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith('new_version must be a string of at most 256 characters, got "vvv')
+
+
 NO_OBJECTS = [
     b"{",
     b"[]",

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -211,6 +212,25 @@ def test_strict_types(server: httpx.Client, body: dict[str, Any], text: str) -> 
     assert (answer.status_code, answer.json()) == (400, {"error": text})
 
 
+DIGITS = "1" * 5000  # more than Python would make an integer of
+ODD_TYPES: list[tuple[str, dict[str, Any]]] = [
+    *((name, {"text": "a", name: value})
+      for name in ("logprob_start_len", "top_logprobs_num", "token_ids_logprob", "priority")
+      for value in (DIGITS, "-" + DIGITS, 1e30, [DIGITS])),
+    ("input_ids[0]", {"input_ids": [DIGITS]}), ("input_ids[0][0]", {"input_ids": [[DIGITS]]}),
+    ("sampling_params[0].n", {"text": ["a", "b"], "sampling_params": [{"n": DIGITS}, 5]}),
+    # Names that the validator gives to types, as names of members.
+    ("sampling_params.stop[0]", in_sampling(SamplingFields={"stop": 5}, stop=[1])),
+    ("sampling_params.stop[0]", in_sampling(SamplingFields={"stop": []}, stop=[1])),
+    ("rid", {"text": "a", "rid": {"str": "x"}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "body"), ODD_TYPES, ids=lambda value: str(value)[:60])
+def test_odd_values_of_wrong_types_are_refused_by_name(server: httpx.Client, field: str, body: dict[str, Any]) -> None:
+    assert re.search(rf"(^| at ){re.escape(field)}(\[0\])?( |$)", error_of(post(server, body)))
+
+
 def test_an_unknown_sampling_field_is_refused_and_others_are_named(server: httpx.Client) -> None:
     names = ", ".join(f"`{name}`" for name in SamplingFields.__annotations__)
     for body in (in_sampling(best_of=1), in_sampling(temperature=1, best_of=None),
@@ -258,6 +278,10 @@ def test_messages_are_sglangs(server: httpx.Client) -> None:
         ({"input_ids": []}, "input_ids cannot be empty."),
         ({"text": ["a"], "sampling_params": {"n": 2}, "return_logprob": [True]},
          "Cannot use list return_logprob with parallel_sample_num > 1"),
+        ({"text": ["a"], "sampling_params": {"n": 2}, "custom_logit_processor": [None]},
+         "Cannot use list custom_logit_processor with parallel_sample_num > 1"),
+        ({"text": "a", "return_logprob": True, "token_ids_logprob": [5] * 129},
+         "token_ids_logprob must have at most 128 ids, got 129"),
     ):  # fmt: skip
         assert error_of(post(server, body)) == message
 

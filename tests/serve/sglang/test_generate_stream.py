@@ -20,7 +20,10 @@ from tests.serve.server_process import server_process
 from tests.serve.sglang.generating import check, generate, stream
 
 OUTPUT_LISTS = ("output_token_logprobs", "output_top_logprobs", "output_token_ids_logprobs")
-TIMES = ("e2e_latency", "queue_time", "request_received_ts", "request_finished_ts", "response_sent_to_client_ts")
+TIMES = (
+    "e2e_latency", "queue_time", "first_token_latency", "request_received_ts", "request_finished_ts",
+    "response_sent_to_client_ts",
+)  # fmt: skip
 LOGPROBS: dict[str, Any] = {
     "return_logprob": True, "logprob_start_len": 2, "top_logprobs_num": 2, "token_ids_logprob": [9],
     "return_text_in_logprobs": True,
