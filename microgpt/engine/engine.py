@@ -129,7 +129,7 @@ class Engine:
             raise InvalidRequest(f"prompt_logprobs_start must be in [0, {num_prompt}], got {scored}")
         for name, ids in (
             ("prompt_ids", request.prompt_ids),
-            ("logit_bias ids", params.logit_bias and [token for token, _ in params.logit_bias]),
+            ("logit_bias ids", [token for token, _ in params.logit_bias] if params.logit_bias else ()),
             ("stop_token_ids", params.stop_token_ids),
             ("suppress_token_ids", params.suppress_token_ids),
             ("logprob_token_ids", params.logprob_token_ids),
