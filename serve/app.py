@@ -1,7 +1,7 @@
 """The ASGI application: a FastAPI app for what is small, raw ASGI endpoints for what generates, one outer layer."""
 
 import re
-from collections.abc import Awaitable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route as AsgiRoute
 
 import microgpt
-from serve.access import AccessLayer, App, Message, Receive, Scope, Send, encode_headers, send_json
+from serve.access import SCOPE_KEY, AccessLayer, App, Message, Receive, Scope, Send, encode_headers, send_json
 from serve.auth import OPEN_PATHS, KeyGuard
 from serve.dialects import DIALECTS, Operation, Route
 from serve.dialects.sglang.control import ADMIN_PATHS
@@ -164,13 +164,15 @@ def _add_info_routes(app: FastAPI, service: Service, metrics: Metrics) -> None:
 def _add_page(app: FastAPI, files: StaticFiles) -> None:
     """The chat page; as plain routes, for the API's schema has nothing to say of it."""
 
-    async def index(request: Request) -> Response:
-        return files.index(request.scope)
+    def add(path: str, respond: Callable[[Scope], Response]) -> None:
+        async def endpoint(request: Request) -> Response:
+            request.scope[SCOPE_KEY].route = path  # which FastAPI notes for its own routes alone
+            return respond(request.scope)
 
-    async def asset(request: Request) -> Response:
-        return files.asset(request.scope)
+        app.router.routes.append(AsgiRoute(path, endpoint))
 
-    app.router.routes += [AsgiRoute("/", index), AsgiRoute("/web/{name}", asset)]
+    add("/", files.index)
+    add("/web/{name}", files.asset)
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

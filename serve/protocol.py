@@ -9,6 +9,7 @@ import math
 import select
 from collections.abc import Callable, Collection
 from http import HTTPStatus
+from operator import itemgetter
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -22,6 +23,7 @@ from serve.errors import error_body
 MAX_HEAD_BYTES = 64 * 1024  # request line and headers; a head is kept in memory before any other limit applies
 MAX_HEADERS = 128
 SWEEP_S = 0.5
+MAX_UNREAD_BYTES = 128 * 2**20  # of answers that clients have not read, all together
 FLUSH_S = 10.0  # most that a client may take to read the rest of an answer whose connection is to be closed
 
 
@@ -265,7 +267,8 @@ class _Cycle(RequestResponseCycle):
 
 
 class Sweeper:
-    """Looks at every connection now and then, for those that keep the server waiting.
+    """Looks at every connection now and then, for those that keep the server waiting, and for answers that nobody
+    reads: while they are more than MAX_UNREAD_BYTES, the largest is cut off.
 
     receive_timeout_s: for a whole request from its first byte on, and for the first byte of a connection.
     keep_alive_timeout_s: for the next request of a connection.
@@ -295,8 +298,18 @@ class Sweeper:
 
     def _sweep(self) -> None:
         self.start()  # first, so that no error below makes this the last sweep
+        unread: list[tuple[int, HttpProtocol]] = []
         for connection in tuple(self._connections):
             connection.grow_older(self)
+            if size := connection.transport.get_write_buffer_size():
+                unread.append((size, connection))
+        excess = sum([size for size, _ in unread]) - MAX_UNREAD_BYTES
+        if excess > 0:
+            for size, connection in sorted(unread, key=itemgetter(0), reverse=True):
+                connection.transport.abort()
+                excess -= size
+                if excess <= 0:
+                    return
 
 
 def has_unread_data(connection: Any) -> bool:

@@ -38,7 +38,8 @@ PauseMode = Literal["abort", "in_place", "retract"]
 OFF_LOOP_BYTES = 16 * 1024
 PROBE_S = 20.0  # how long the engine may take to make one token before it counts as stuck
 PROBE_INTERVAL_S = 0.01
-MAX_PREPARING = 32  # large bodies that wait for the one thread that prepares them
+HUGE_BYTES = 256 * 1024  # takes a tenth of a second or more: such bodies have a thread of their own
+MAX_PREPARING = 32  # bodies that wait for the same thread
 OFF_LOOP_REPORTS = 128  # log probabilities of so many tokens take milliseconds to write, with 20 others beside each
 MAX_BODIES_BYTES = 64 * 2**20
 MAX_CONSTRAINTS = 64  # different ones in a request
@@ -62,6 +63,31 @@ class _Accepted:
         self._count -= 1
         if not self._count:
             self.idle.set()
+
+
+class _Preparer:
+    """A thread for what would hold up the event loop."""
+
+    def __init__(self, name: str):
+        self._thread = ThreadPoolExecutor(1, name)
+        self._futures: set[Future[Any]] = set()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more should wait for it."""
+        return len(self._futures) >= MAX_PREPARING
+
+    async def run(self, call: Callable[..., T], *arguments: Any) -> T:
+        """What `call` returns, when its turn has come."""
+        future = self._thread.submit(call, *arguments)
+        self._futures.add(future)
+        future.add_done_callback(self._futures.discard)
+        return await asyncio.wrap_future(future)
+
+    def close(self) -> bool:
+        """Drop what waits; False if something is being worked on at this moment, which cannot be stopped."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        return not self._futures
 
 
 class Service:
@@ -91,8 +117,7 @@ class Service:
         self._numbers = itertools.count()
         self._started_at = time.monotonic()
         self.accepted = _Accepted()
-        self._preparer = ThreadPoolExecutor(1, "prepare")
-        self._preparing: set[Future[Any]] = set()
+        self._preparer, self._huge_preparer = _Preparer("prepare"), _Preparer("prepare-huge")
         self._grammars = Grammars(self.tokenizer, self.config.vocab_size)
         self._probe: asyncio.Task[bool] | None = None
         self.model_path = str(checkpoint.path)
@@ -169,14 +194,15 @@ class Service:
         size = len(body)
         if size <= OFF_LOOP_BYTES:
             return prepare(self, body)
-        if len(self._preparing) >= MAX_PREPARING:
+        is_huge = size > HUGE_BYTES
+        preparer = self._huge_preparer if is_huge else self._preparer
+        if preparer.is_full:
             raise Overloaded("too many large requests are waiting to be read")
         self.body_room.take(size)
         try:
-            future = self._preparer.submit(_without_gc, prepare, self, body)
-            self._preparing.add(future)
-            future.add_done_callback(self._preparing.discard)
-            return await asyncio.wrap_future(future)
+            if is_huge:
+                return await preparer.run(_without_gc, prepare, self, body)
+            return await preparer.run(prepare, self, body)
         finally:
             self.body_room.give_back(size)
 
@@ -185,13 +211,13 @@ class Service:
         num_reports = sum([len(each.logprobs) + len(each.prompt_logprobs or ()) for each in news])
         if num_reports <= OFF_LOOP_REPORTS:
             return b"".join(map(push, news))
-        return await asyncio.wrap_future(self._preparer.submit(lambda: b"".join(map(push, news))))
+        return await self._preparer.run(lambda: b"".join(map(push, news)))
 
     def close(self) -> bool:
         """Drop what waits for a thread; False if a body, a constraint or weights are on one at this moment, which
         cannot be stopped."""
-        self._preparer.shutdown(wait=False, cancel_futures=True)
-        return self._grammars.close() and not self._preparing and not self._updates
+        is_idle = [self._preparer.close(), self._huge_preparer.close(), self._grammars.close(), not self._updates]
+        return all(is_idle)
 
     def chat_prompt(self, messages: Sequence[Message]) -> ChatPrompt:
         """The prompt for `messages`. Raises InvalidRequest."""

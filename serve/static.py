@@ -38,6 +38,7 @@ _HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
+_OF_BODIES = ("content-type", "content-encoding")
 _QUALITY = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?", re.ASCII)
 _ENTITY_TAG = re.compile(r'(?:W/)?("[^"]*")')
 
@@ -52,7 +53,7 @@ class _Variant:
     def response(self, headers: Headers) -> Response:
         """The body, or 304 if the request's If-None-Match shows that the client has it."""
         if _matches(headers.getlist("if-none-match"), self.headers["etag"]):
-            kept = {name: value for name, value in self.headers.items() if not name.startswith("content-")}
+            kept = {name: value for name, value in self.headers.items() if name not in _OF_BODIES}
             return Response(status_code=304, headers=kept)
         return Response(self.body, headers=self.headers)
 

@@ -129,18 +129,19 @@ class Engine:
             raise InvalidRequest(f"prompt_logprobs_start must be in [0, {num_prompt}], got {scored}")
         for name, ids in (
             ("prompt_ids", request.prompt_ids),
-            ("logit_bias ids", [token for token, _ in params.logit_bias]),
+            ("logit_bias ids", [token for token, _ in params.logit_bias] if params.logit_bias else ()),
             ("stop_token_ids", params.stop_token_ids),
             ("suppress_token_ids", params.suppress_token_ids),
             ("logprob_token_ids", params.logprob_token_ids),
         ):
-            wrong = [i for i in ids if not 0 <= i < config.vocab_size]
-            if wrong:
-                raise InvalidRequest(f"{name} must be in [0, {config.vocab_size}), got {wrong[0]}")
-        never = set(params.suppress_token_ids) | set(params.end_token_ids if params.min_tokens else ())
-        if len(never) == config.vocab_size:
+            if ids and not 0 <= min(ids) <= max(ids) < config.vocab_size:
+                wrong = next(i for i in ids if not 0 <= i < config.vocab_size)
+                raise InvalidRequest(f"{name} must be in [0, {config.vocab_size}), got {wrong}")
+        never = {*params.suppress_token_ids, *params.end_token_ids} if params.min_tokens else params.suppress_token_ids
+        if len(never) >= config.vocab_size and len(set(never)) == config.vocab_size:
             raise InvalidRequest("no token is left to sample: all are suppressed or stop tokens")
-        compile_stops(params.stop, params.stop_regex)
+        if params.stop or params.stop_regex:
+            compile_stops(params.stop, params.stop_regex)
         if request.constraint is not None and request.constraint.vocab_size != config.vocab_size:
             vocab_size = request.constraint.vocab_size
             raise InvalidRequest(f"constraint must be for {config.vocab_size} tokens, got one for {vocab_size}")

@@ -76,10 +76,11 @@ class _Sampling(BaseModel):
         0.0, description="subtracted from the logits of tokens that are in the answer, in [-2, 2]"
     )
     stop: Strings = Field(
-        [], description="text that ends the answer and is cut off; at most 32, of 1 to 256 characters"
+        default_factory=list,  # a list here would be copied deeply for each request
+        description="text that ends the answer and is cut off; at most 32, of 1 to 256 characters",
     )
     logit_bias: dict[str, float] = Field(
-        {}, description="added to the logits of tokens, by id; at most 1024, each in [-100, 100]"
+        default_factory=dict, description="added to the logits of tokens, by id; at most 1024, each in [-100, 100]"
     )
     logprobs: bool = Field(False, description="report the log probability of each token")
     top_logprobs: int = Field(
@@ -325,10 +326,10 @@ def _parse(model: type[M], body: bytes) -> M:
 
 
 def _check_bounds(asked: _Sampling, *names: str) -> None:
+    given = asked.model_fields_set
     for name in names:
-        value = getattr(asked, name)
-        if not BOUNDS[name].admits(value):
-            raise HttpError(400, f"{name} must be {BOUNDS[name]}, got {shown(value)}")
+        if name in given and not BOUNDS[name].admits(getattr(asked, name)):
+            raise HttpError(400, f"{name} must be {BOUNDS[name]}, got {shown(getattr(asked, name))}")
 
 
 def _check_max_tokens(asked: _Sampling) -> None:

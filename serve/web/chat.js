@@ -22,6 +22,7 @@ const canHover = matchMedia("(hover: hover)"); // else focusing the draft opens 
 let conversation = newConversation();
 let views = new Map(); // index of a turn -> UserTurn | AssistantTurn
 let run = null; // {conversation, index, stop}: one reply at a time
+let isFollowing = true; // is at the end of the page, and stays there
 let changed, isTinted, hasLens;
 
 /** onChanged(): the open conversation was changed. */
@@ -43,7 +44,11 @@ export function startChat(onChanged) {
   });
   document.addEventListener("keydown", (event) => event.key === "Escape" && !document.querySelector("dialog[open]") && stop());
   addEventListener("pagehide", () => run && save(run.conversation));
-  new ResizeObserver(() => document.documentElement.style.setProperty("--composer", `${byId("composer").offsetHeight}px`)).observe(byId("composer"));
+  addEventListener("scroll", () => (isFollowing = scrollY + innerHeight >= document.documentElement.scrollHeight - NEAR_END), { passive: true });
+  new ResizeObserver(([{ target }]) => {
+    document.documentElement.style.setProperty("--composer", `${target.offsetHeight}px`);
+    if (target.offsetHeight) follow();
+  }).observe(byId("composer"));
   onReady(render);
 }
 
@@ -117,7 +122,8 @@ async function perform(index, work) {
   const view = () => (home === conversation ? views.get(index)?.view : undefined);
   const draw = perFrame(() => {
     if (run?.stop !== controller || !view()) return;
-    following(() => view().update(node.text, node.reply, true));
+    view().update(node.text, node.reply, true);
+    follow();
     meterOf(node.reply);
   });
   view().notice.replaceChildren();
@@ -139,7 +145,8 @@ async function perform(index, work) {
   save(home);
   changed();
   if (view()) meterOf(node.reply);
-  following(render);
+  render();
+  follow();
   if (view() && !error) view().notice.replaceChildren();
   if (error && view()) {
     const goesOn = canContinue(node.reply);
@@ -151,12 +158,8 @@ async function perform(index, work) {
 
 const toEnd = () => scrollTo({ top: document.documentElement.scrollHeight });
 
-/** Stays at the end of the page while `grow` makes it longer. */
-function following(grow) {
-  const isAtEnd = scrollY + innerHeight >= document.documentElement.scrollHeight - NEAR_END;
-  grow();
-  if (isAtEnd) toEnd();
-}
+/** Goes along when the page has grown, for those who were at its end. */
+const follow = () => isFollowing && toEnd();
 
 function render() {
   const shown = path(conversation);

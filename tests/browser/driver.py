@@ -88,8 +88,7 @@ class Sent:
     def _note(self, request: Request) -> None:
         path = "/" + request.url.split("/", 3)[3]
         body: Any = request.post_data_json if request.method == "POST" and path in GENERATING else None
-        # What asks for no token scores a reply that is there.
-        if body is not None and body.get("sampling_params", {}).get("max_new_tokens") != 0:
+        if body is not None and not body.get("return_logprob"):  # that scores a reply which is there
             self.paths.append(path)
             self.bodies.append(body)
 

@@ -61,6 +61,7 @@ def speaking_model(directory: Path, texts: list[str]) -> Path:
     tokenizer.save(directory.parent)
     described = json.loads((directory.parent / "tokenizer.json").read_text("utf-8"))
     first = tokenizer.vocab_size
+    texts = [text for text in texts if text not in described["model"]["vocab"]]  # would get the ids that they have
     described["added_tokens"] += [
         {
             "id": first + i,

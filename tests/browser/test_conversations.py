@@ -1,6 +1,7 @@
 """Talking: streaming, stopping, trying again, editing, going on; conversations kept in the browser."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,12 @@ from tests.browser.driver import (
 from tests.serve.server_process import ServerProcess
 
 pytestmark = pytest.mark.browser
+
+
+def test_the_banner_prints_the_pages_address(open_page: Open, server: ServerProcess):
+    (address,) = re.findall(r"^  url +(\S+)$", "".join(server.out), re.MULTILINE)
+    page = open_page(address)
+    expect(page.get_by_role("heading", name="microgpt", exact=True)).to_be_visible()
 
 
 def test_a_message_gets_a_reply_with_its_counts(page: Page):

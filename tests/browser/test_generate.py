@@ -25,7 +25,7 @@ def test_a_model_without_chat_tokens_opens_on_generation_alone(open_page: Open, 
     expect(page.get_by_role("tab", name="Chat")).to_be_hidden()
     expect(page.get_by_role("tab", name="Generate")).to_have_attribute("aria-selected", "true")
     generate(page, 6)
-    expect(page.locator(".sample[data-state=done]")).to_have_count(6)
+    expect(page.locator(".sample[data-state=done]")).to_have_count(6, timeout=30_000)
     texts = [text_of(samples(page).nth(i)) for i in range(6)]
     assert len(set(texts)) > 1
     assert all(texts)
@@ -47,7 +47,7 @@ def test_a_prompt_is_continued(page: Page):
     requests = Sent(page)
     page.get_by_role("tab", name="Generate").click()
     generate(page, 2, "Once upon a time")
-    expect(page.locator(".sample[data-state=done]")).to_have_count(2)
+    expect(page.locator(".sample[data-state=done]")).to_have_count(2, timeout=30_000)
     assert "Once upon a time" in str(requests.bodies[-1]) or "input_ids" in requests.bodies[-1]
 
 
@@ -84,7 +84,7 @@ def test_a_sample_is_what_the_server_says_to_anyone(page: Page, server: ServerPr
     page.get_by_role("tab", name="Generate").click()
     requests = Sent(page)
     generate(page, 1)
-    expect(page.locator(".sample[data-state=done]")).to_have_count(1)
+    expect(page.locator(".sample[data-state=done]")).to_have_count(1, timeout=30_000)
     body = {**requests.bodies[-1], "stream": False}
     answer = post(server, requests.paths[-1], body)
     whole = answer["samples"][0] if "samples" in answer else answer["text"]

@@ -113,7 +113,7 @@ def test_samples_of_a_grid_replay_one_by_one(page: Page):
     page.get_by_role("tab", name="Generate").click()
     page.get_by_role("spinbutton", name="Samples").fill("4")
     press(page, "Generate")
-    expect(page.locator(".sample[data-state=done]")).to_have_count(4)
+    expect(page.locator(".sample[data-state=done]")).to_have_count(4, timeout=30_000)
     for i in range(4):
         sample = page.locator(".sample").nth(i)
         press(sample, "Replay")

@@ -157,6 +157,7 @@ def numbers(page: Page) -> dict[str, int]:
 
 
 def test_the_meter_counts_every_cell_of_the_context(page: Page, server: ServerProcess):
+    greedy(page)
     ask(page, "what is 3 + 4?")
     eventually(lambda: numbers(page)["prompt"] > 0, page)
     found = numbers(page)

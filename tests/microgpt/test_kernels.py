@@ -39,14 +39,14 @@ from microgpt.sampling import (
 NO_SCALES = np.zeros(0, np.float32)
 
 
-def multiply(mode: int, x: np.ndarray, w: np.ndarray, y: np.ndarray, scales: np.ndarray = NO_SCALES) -> np.ndarray:
+def multiply(mode: np.int64, x: np.ndarray, w: np.ndarray, y: np.ndarray, scales: np.ndarray = NO_SCALES) -> np.ndarray:
     """matmul on whole 2-D arrays; y (rows, outputs in whole panels) is changed and returned."""
     multiply_share(mode, x, w, y, 0, 1, scales)
     return y
 
 
 def multiply_share(
-    mode: int, x: np.ndarray, w: np.ndarray, y: np.ndarray, thread: int, team: int, scales: np.ndarray = NO_SCALES
+    mode: np.int64, x: np.ndarray, w: np.ndarray, y: np.ndarray, thread: int, team: int, scales: np.ndarray = NO_SCALES
 ) -> None:
     rows, depth = x.shape
     flat = y.reshape(-1)

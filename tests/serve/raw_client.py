@@ -18,7 +18,7 @@ class Answer:
     """
 
     sent_at: float
-    data: bytes = b""
+    data: bytearray = field(default_factory=bytearray)
     came_at: list[float] = field(default_factory=list)
     whole: bool = False
 
@@ -29,19 +29,21 @@ class Answer:
 
     @property
     def head(self) -> bytes:
-        return self.data.partition(b"\r\n\r\n")[0] + b"\r\n"
+        return bytes(self.data[: self.data.find(b"\r\n\r\n") + 2])
 
     @property
     def body(self) -> bytes:
         """Without the marks of chunks."""
-        head, _, rest = self.data.partition(b"\r\n\r\n")
-        if b"\r\ntransfer-encoding: chunked" not in head:
-            return rest
-        body = b""
-        while rest:
-            size, _, rest = rest.partition(b"\r\n")
-            body, rest = body + rest[: int(size, 16)], rest[int(size, 16) + 2 :]
-        return body
+        start = self.data.find(b"\r\n\r\n") + 4
+        if b"\r\ntransfer-encoding: chunked" not in self.head:
+            return bytes(self.data[start:])
+        body = bytearray()
+        while start < len(self.data):
+            end = self.data.find(b"\r\n", start)
+            size = int(self.data[start:end], 16)
+            body += self.data[end + 2 : end + 2 + size]
+            start = end + 4 + size
+        return bytes(body)
 
     @property
     def json(self) -> Any:

@@ -32,7 +32,7 @@ def default(model: type[BaseModel], name: str) -> str:
     field = model.model_fields[name]
     if field.is_required():
         return "required"
-    value = field.default
+    value = field.get_default(call_default_factory=True)
     if value in ([], {}):
         return "none"
     return str(value).lower() if isinstance(value, bool) else f"{value:g}"

@@ -605,6 +605,33 @@ def test_too_many_huge_bodies_at_once_are_refused(tiny_checkpoint: Checkpoint, m
     run(tiny_checkpoint, scenario)
 
 
+def test_a_large_body_does_not_wait_for_huge_ones(tiny_checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch):
+    import serve.service as module
+
+    release = threading.Event()
+    original = module.chat_prompt
+
+    def slow(tokenizer: Any, block_size: int, messages: Any) -> Any:
+        if len(messages[0].content) > 10**6:
+            release.wait(10)
+        return original(tokenizer, block_size, messages)
+
+    monkeypatch.setattr(module, "chat_prompt", slow)
+
+    def body(size: int) -> Any:
+        return {"messages": [{"role": "user", "content": "a" * size}], "max_tokens": 1}
+
+    async def scenario(service: Served, engine: ScriptedEngine) -> None:
+        huge = [asyncio.create_task(service.ask(CHAT, body(2 * 10**6))) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        assert (await service.ask(CHAT, body(100_000))).status == 200
+        assert not any(task.done() for task in huge)
+        release.set()
+        assert [(await task).status for task in huge] == [200] * 3
+
+    run(tiny_checkpoint, scenario)
+
+
 def test_huge_messages_are_tokenised_off_the_loop(tiny_checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch):
     threads = []
     import serve.service as module
@@ -628,7 +655,7 @@ def test_huge_messages_are_tokenised_off_the_loop(tiny_checkpoint: Checkpoint, m
     assert threads[1] is threading.main_thread()
 
 
-@pytest.mark.parametrize("body", [{"x": "a" * 100_000, "max_tokens": 1}, {"x": "a" * 100_000, "max_tokens": "a"}])
+@pytest.mark.parametrize("body", [{"x": "a" * 300_000, "max_tokens": 1}, {"x": "a" * 300_000, "max_tokens": "a"}])
 def test_no_garbage_is_collected_while_a_large_body_is_read_and_again_afterwards(
     tiny_checkpoint: Checkpoint, body: Any, monkeypatch: pytest.MonkeyPatch
 ):

@@ -234,6 +234,33 @@ def test_client_that_never_reads_its_answer_is_dropped(monkeypatch: pytest.Monke
     asyncio.run(scenario())
 
 
+def test_answers_that_nobody_reads_are_bounded_in_sum_and_the_largest_go_first(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(serve.protocol, "MAX_UNREAD_BYTES", 76 * 2**20)  # the system takes some MiB more
+    large, small = App(b"x" * 2**25), App(b"y" * 2**24)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await (large if scope["path"] == "/large" else small)(scope, receive, send)
+
+    async def scenario() -> None:
+        async with listening(app) as (connect, connections):
+            readers = []
+            for path in (b"/large", b"/", b"/large", b"/"):  # 96 MiB
+                reader, writer = await connect()
+                writer.transport.pause_reading()  # pyright: ignore[reportAttributeAccessIssue]
+                writer.write(GET.replace(b"/", path, 1))
+                readers.append((reader, writer))
+            while len(connections) != 3 or len(large.outcomes + small.outcomes) < 4:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.2)
+            assert len(connections) == 3  # and no more than need be
+            for reader, writer in readers[1::2]:
+                writer.transport.resume_reading()  # pyright: ignore[reportAttributeAccessIssue]
+                await reader.readuntil(b"\r\n\r\n")
+                assert await reader.readexactly(2**24) == small.answer
+
+    asyncio.run(scenario())
+
+
 def test_time_in_which_the_server_itself_stood_still_is_not_held_against_clients():
     async def scenario() -> None:
         async with listening(App()) as (connect, _):

@@ -287,7 +287,8 @@ def test_ten_times_too_much_is_refused_at_once_and_slows_what_is_accepted_at_mos
                 assert answer.json["error"].startswith("queue is full: ")
         assert len(refused) > 3 * len(accepted)
         assert percentile(refused, 50) < 0.1
-        assert percentile(accepted, 99) <= 2 * percentile(full, 99) + 0.2
+        assert percentile(accepted, 50) <= 2 * percentile(full, 50) + 0.1
+        assert percentile(accepted, 99) <= 2 * percentile(full, 99) + 2  # whoever else needs the cores for a moment
         await settled(server)
 
     idle = "--receive-timeout-s=3600", "--keep-alive-timeout-s=3600"  # most clients, most of the time
@@ -312,7 +313,7 @@ def crawl(server: ServerProcess, request: bytes) -> socket.socket:
 @pytest.mark.slow
 def test_readers_that_do_not_read_slow_nobody_and_get_merged_pieces(tmp_path: Path):
     count = 3
-    request = {"num_samples": 50, "max_tokens": 1900, "stream": True, "temperature": 0.01}
+    request = {"num_samples": 50, "max_tokens": 1200, "stream": True, "temperature": 0.01}
 
     async def regular(server: ServerProcess, seconds: float) -> list[float]:
         """How long short answers take, one after the other."""
@@ -350,16 +351,17 @@ def test_readers_that_do_not_read_slow_nobody_and_get_merged_pieces(tmp_path: Pa
         assert max(unsent) < 2**18
         assert grown < 8192  # some of it is KV memory that nobody had used before
 
-    with server_process(talkative_model(tmp_path, 16, n_head=1, n_layer=2, block_size=2048)) as server:
+    path = talkative_model(tmp_path, 16, n_head=1, n_layer=2, block_size=2048)
+    with server_process(path, "--request-timeout-s=600") as server:
         within(110, scenario(server))
 
 
 def joined(answer: Answer) -> dict[int, str]:
     """The deltas of a stream, by sample."""
-    texts: dict[int, str] = {}
+    pieces: dict[int, list[str]] = {}
     for event in answer.events[:-1]:
-        texts[event["index"]] = texts.get(event["index"], "") + event["delta"]
-    return texts
+        pieces.setdefault(event["index"], []).append(event["delta"])
+    return {index: "".join(deltas) for index, deltas in pieces.items()}
 
 
 def unsent_bytes(connection: socket.socket) -> int:
@@ -372,14 +374,16 @@ def unsent_bytes(connection: socket.socket) -> int:
     raise LookupError(port)
 
 
-def read_stream(connection: socket.socket) -> bytes:
+def read_stream(connection: socket.socket) -> bytearray:
     """All of an answer in chunks."""
     with connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**20)  # else it takes a minute
         data = bytearray()
         while not data.endswith(b"\r\n0\r\n\r\n"):
-            data += connection.recv(2**20)
-    return bytes(data)
+            piece = connection.recv(2**20)
+            assert piece, "the server has closed the connection"
+            data += piece
+    return data
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ from microgpt.backends.kernels.forward import (
     normalise,
     write_kv,
 )
+from microgpt.backends.kernels.lanes import ONE, ZERO
 from microgpt.backends.kernels.matmul import ADD, PANEL, RELU, STORE, matmul
 from microgpt.backends.kernels.sample import (
     ADJUSTED,
@@ -135,7 +136,7 @@ def _run_rows(common, own, rows, count, is_prompt, thread, team):
             begin_layer(sizes, weights, layer, room, mine)
             for r in range(mine):
                 slot, position = feeds.ints[SLOT, rows[FEED, low + r]], rows[POSITION, low + r]
-                write_kv(sizes, cache, slot, position, layer, room, sizes.qkv_at + r * Qs, 0, H)
+                write_kv(sizes, cache, slot, position, layer, room, sizes.qkv_at + r * Qs, ZERO, H)
             barrier(control, BARRIER, team)
             for head in range(0, H, heads):
                 r = 0
@@ -174,8 +175,8 @@ def _score_rows(sizes, weights, slots, feeds, rows, low, count, x, logits, room)
             r += 1
             continue
         matmul(
-            STORE, run, V, C, x, r * Cs, Cs, weights.matrices, sizes.head_at, weights.scales, sizes.head_scales_at, 0,
-            logits, 0, Vs, 0, 1,
+            STORE, run, V, C, x, r * Cs, Cs, weights.matrices, sizes.head_at, weights.scales,
+            sizes.head_scales_at, ZERO, logits, ZERO, Vs, ZERO, ONE,
         )  # fmt: skip
         for i in range(run):
             at = low + r + i
@@ -231,7 +232,7 @@ def _decode_columns(common, room, rows, thread, team):
             normalise(shared, r * Cs, shared, norm + r * Cs, C)
         barrier(control, BARRIER, team)
         matmul(
-            STORE, rows, 3 * C, C, shared, norm, Cs, w, 0, scales, 0, layer, shared, qkv, Qs, thread, team
+            STORE, rows, 3 * C, C, shared, norm, Cs, w, ZERO, scales, ZERO, layer, shared, qkv, Qs, thread, team
         )  # fmt: skip
         barrier(control, BARRIER, team)
         pair = first
@@ -241,13 +242,13 @@ def _decode_columns(common, room, rows, thread, team):
             slot, position = feeds.ints[SLOT, going[FEED, r]], going[POSITION, r]
             write_kv(sizes, cache, slot, position, layer, shared, qkv + r * Qs, head, end)
             # Into the thread's own row first: a head's last vector runs past its end, into another thread's heads.
-            attend(sizes, cache, slot, position, 1, layer, shared, qkv + r * Qs, room, attended, head, end)
+            attend(sizes, cache, slot, position, ONE, layer, shared, qkv + r * Qs, room, attended, head, end)
             _copy(room, attended + head * D, shared, attended + r * Cs + head * D, (end - head) * D)
             pair += end - head
         barrier(control, BARRIER, team)
         matmul(
             ADD, rows, C, C, shared, attended, Cs, w, sizes.wo_at, scales, sizes.wo_scales_at, layer,
-            shared, 0, Cs, thread, team,
+            shared, ZERO, Cs, thread, team,
         )  # fmt: skip
         barrier(control, BARRIER, team)
         for r in range(low, high):
@@ -260,7 +261,7 @@ def _decode_columns(common, room, rows, thread, team):
         barrier(control, BARRIER, team)
         matmul(
             ADD, rows, C, 4 * C, shared, hidden, Hs, w, sizes.fc2_at, scales, sizes.fc2_scales_at, layer,
-            shared, 0, Cs, thread, team,
+            shared, ZERO, Cs, thread, team,
         )  # fmt: skip
         barrier(control, BARRIER, team)
 
@@ -311,7 +312,7 @@ def _sample(common, own, count):
                 run += 1
             matmul(
                 STORE, run, sizes.vocab_size, C, feeds.last, first * Cs, Cs, weights.matrices, sizes.head_at,
-                weights.scales, sizes.head_scales_at, 0, logits, r * Vs, Vs, 0, 1,
+                weights.scales, sizes.head_scales_at, ZERO, logits, r * Vs, Vs, ZERO, ONE,
             )  # fmt: skip
             r += run
         for r in range(rows):
@@ -369,8 +370,8 @@ def _burst_columns(common, own, count, is_fed, thread, team):
         if step or not is_fed:
             _decode_columns(common, own.room, count, thread, team)
         matmul(
-            STORE, count, V, C, shared, 0, Cs, weights.matrices, sizes.head_at, weights.scales, sizes.head_scales_at, 0,
-            logits, 0, Vs, thread, team,
+            STORE, count, V, C, shared, ZERO, Cs, weights.matrices, sizes.head_at, weights.scales,
+            sizes.head_scales_at, ZERO, logits, ZERO, Vs, thread, team,
         )  # fmt: skip
         barrier(control, BARRIER, team)
         low, high = count * thread // team, count * (thread + 1) // team
@@ -417,7 +418,7 @@ def run(common, own, thread, team, pipe, byte):
         seen = atomic_load(control, ROUND)
         if seen == STOP_ROUND:
             return
-        num_sampling = 0
+        num_sampling = ZERO  # see lanes.ZERO
         for feed in range(control[NUM_FEEDS]):
             num_sampling += feeds.ints[SAMPLES, feed]
         in_columns = team > 1 and control[COLUMNS] != 0 and 0 < num_sampling <= BLOCK_ROWS
@@ -427,7 +428,7 @@ def run(common, own, thread, team, pipe, byte):
             _run_rows(common, own, feeds.rows, control[NUM_TOKENS], True, thread, team)
         if in_columns:
             if thread == 0:
-                _begin(feeds, control[NUM_FEEDS], common.going, 0, num_sampling)
+                _begin(feeds, control[NUM_FEEDS], common.going, ZERO, num_sampling)
             barrier(control, BARRIER, team)
             _burst_columns(common, own, num_sampling, is_fed, thread, team)
         else:

@@ -12,6 +12,8 @@ from numba import njit
 from microgpt.backends.kernels.attention import score_tile, value_tile
 from microgpt.backends.kernels.lanes import (
     LANES,
+    ONE,
+    ZERO,
     add,
     exp,
     fma,
@@ -238,8 +240,8 @@ def begin_layer(sizes, weights, layer, room, rows):
     for r in range(rows):
         normalise(room, r * Cs, room, sizes.norm_at + r * Cs, C)
     matmul(
-        STORE, rows, 3 * C, C, room, sizes.norm_at, Cs, w, 0, scales, 0, layer,
-        room, sizes.qkv_at, sizes.qkv_stride, 0, 1,
+        STORE, rows, 3 * C, C, room, sizes.norm_at, Cs, w, ZERO, scales, ZERO, layer,
+        room, sizes.qkv_at, sizes.qkv_stride, ZERO, ONE,
     )  # fmt: skip
 
 
@@ -250,15 +252,15 @@ def finish_layer(sizes, weights, layer, room, rows):
     w, scales = weights.matrices, weights.scales
     matmul(
         ADD, rows, C, C, room, sizes.attended_at, Cs, w, sizes.wo_at, scales, sizes.wo_scales_at, layer,
-        room, 0, Cs, 0, 1,
+        room, ZERO, Cs, ZERO, ONE,
     )  # fmt: skip
     for r in range(rows):
         normalise(room, r * Cs, room, sizes.norm_at + r * Cs, C)
     matmul(
         RELU, rows, 4 * C, C, room, sizes.norm_at, Cs, w, sizes.fc1_at, scales, sizes.fc1_scales_at, layer,
-        room, sizes.hidden_at, Hs, 0, 1,
+        room, sizes.hidden_at, Hs, ZERO, ONE,
     )  # fmt: skip
     matmul(
         ADD, rows, C, 4 * C, room, sizes.hidden_at, Hs, w, sizes.fc2_at, scales, sizes.fc2_scales_at, layer,
-        room, 0, Cs, 0, 1,
+        room, ZERO, Cs, ZERO, ONE,
     )  # fmt: skip

@@ -28,7 +28,7 @@ from microgpt.backends.kernels.lanes import (
 PANEL = 32  # outputs side by side: 2 vectors
 _VECTORS = PANEL // LANES
 
-STORE, RELU, ADD = 0, 1, 2  # y = xW, y = max(xW, 0), y += xW
+STORE, RELU, ADD = np.int64(0), np.int64(1), np.int64(2)  # y = xW, y = max(xW, 0), y += xW
 
 
 def _tile(rows: int, panels: int, prefetched: bool = False) -> Callable[..., None]:
@@ -113,12 +113,12 @@ def _tile(rows: int, panels: int, prefetched: bool = False) -> Callable[..., Non
                 for r in range(rows)
                 for v in range(vectors)
             ]
-            with builder.if_else(builder.icmp_signed("==", mode, index(ADD))) as (adds, stores):
+            with builder.if_else(builder.icmp_signed("==", mode, index(int(ADD)))) as (adds, stores):
                 with adds:
                     for place, result in zip(places, new, strict=True):
                         builder.store(builder.fadd(builder.load(place, align=step), result), place, align=step)
                 with stores:
-                    cuts = builder.icmp_signed("==", mode, index(RELU))
+                    cuts = builder.icmp_signed("==", mode, index(int(RELU)))
                     for place, result in zip(places, new, strict=True):
                         above = builder.fcmp_unordered(">", result, nothing)  # a NaN stays one
                         cut = builder.select(above, result, nothing)
@@ -152,7 +152,9 @@ def matmul(
     size = depth * PANEL
     w_base += layer * panels * size
     scales_base += layer * panels * PANEL
-    panel, last = panels * thread // team, panels * (thread + 1) // team
+    panel, last = np.int64(0), panels
+    if team > 1:  # divisions are slow, and the smallest models are alone
+        panel, last = panels * thread // team, panels * (thread + 1) // team
     while panel < last:
         left = last - panel
         # The fewer the rows, the more panels a tile takes, to have 8 or more sums under way: a sum waits 4 cycles for

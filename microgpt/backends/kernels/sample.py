@@ -13,6 +13,7 @@ from numba import njit
 
 from microgpt.backends.kernels.lanes import (
     LANES,
+    ZERO,
     add,
     exp,
     fma,
@@ -29,6 +30,7 @@ from microgpt.backends.kernels.lanes import (
 
 CHUNK = 128  # probabilities summed at a time
 
+BY_LOGIT, BY_ID = np.bool_(False), np.bool_(True)  # see lanes.ZERO
 SUPPRESSED, STOP = 1, 2  # bits of Slots.marks
 DEFAULT_RNG, REFERENCE_RNG = 0, 1
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -181,7 +183,7 @@ def _sort(z, ids, count, by_id):
         _sift(z, ids, start, count, by_id)
     for end in range(count - 1, 0, -1):
         ids[0], ids[end] = ids[end], ids[0]
-        _sift(z, ids, 0, end, by_id)
+        _sift(z, ids, ZERO, end, by_id)
 
 
 @njit(nogil=True, cache=True, _nrt=False)
@@ -190,7 +192,7 @@ def _keep_likeliest(z, ids, count, vocab):
     for i in range(count):
         ids[i] = i
     for start in range(count // 2 - 1, -1, -1):
-        _sift(z, ids, start, count, False)
+        _sift(z, ids, start, count, BY_LOGIT)
     i = count
     while i < vocab:
         end = min(vocab, (i // LANES + 1) * LANES)
@@ -198,9 +200,9 @@ def _keep_likeliest(z, ids, count, vocab):
             for j in range(i, end):
                 if _comes_first(z, j, ids[0], False):
                     ids[0] = j
-                    _sift(z, ids, 0, count, False)
+                    _sift(z, ids, ZERO, count, BY_LOGIT)
         i = end
-    _sort(z, ids, count, False)
+    _sort(z, ids, count, BY_LOGIT)
 
 
 @njit(nogil=True, cache=True, _nrt=False)
@@ -217,7 +219,7 @@ def _filtered(p, at, vocab, whole_sum, z, top_k, top_p, ids):
             if p[at + i] >= least:
                 ids[count] = i
                 count += 1
-        _sort(z, ids, count, False)
+        _sort(z, ids, count, BY_LOGIT)
     if top_p < 1:
         everything = 0.0
         if top_k and top_k < vocab:
@@ -230,7 +232,7 @@ def _filtered(p, at, vocab, whole_sum, z, top_k, top_p, ids):
             running += p[at + ids[kept]]
             kept += 1
         count = max(kept, 1)
-    _sort(z, ids, count, True)
+    _sort(z, ids, count, BY_ID)
     return count
 
 
@@ -354,7 +356,7 @@ def score(z, at, vocab, stride, token, slots, slot, reports, to, room):
     from; they are overwritten. Returns whether all of them are finite."""
     most, sound = _maximum(z, at, vocab)
     if sound:
-        _copy_row(z, at, room.copy, 0, vocab)
+        _copy_row(z, at, room.copy, ZERO, vocab)
         _report(z, at, vocab, stride, most, 1.0, token, slots, slot, reports, to, room)
     return sound
 
@@ -389,7 +391,7 @@ def choose(z, at, vocab, stride, slots, slot, position, room):
         most, _ = _maximum(z, at, vocab)
     reported = slots.ints[IS_REPORTED, slot]
     if reported:
-        _copy_row(z, at, room.copy, 0, vocab)
+        _copy_row(z, at, room.copy, ZERO, vocab)
     temperature = slots.floats[TEMPERATURE, slot]
     if temperature == 0:
         token = vocab - 1
@@ -401,7 +403,7 @@ def choose(z, at, vocab, stride, slots, slot, position, room):
             slots.floats[MIN_P, slot], uniform(slots, slot, position), room,
         )  # fmt: skip
     if reported:
-        _copy_row(room.copy, 0, z, at, vocab)
+        _copy_row(room.copy, ZERO, z, at, vocab)
         to = slot * (slots.reports.shape[0] // slots.ints.shape[1])
         to += slots.ints[NUM_REPORTED, slot] * (1 + 2 * slots.ints[NUM_TOP, slot] + slots.ints[NUM_GIVEN, slot])
         slots.ints[NUM_REPORTED, slot] += 1
