@@ -162,7 +162,9 @@ def test_held_requests_have_the_bounds_that_all_have(web: httpx.Client, pool: Th
     with pytest.raises(httpx.ReadTimeout):
         generate(left, num_samples=50)
     left.close()
-    again = pool.submit(generate, web, num_samples=50)  # there is room once that client has gone
+    while web.get("/get_load").json()[0]["num_reqs"]:  # until the server has seen that the client has gone
+        time.sleep(0.01)
+    again = pool.submit(generate, web, num_samples=50)
     assert waits(again)
     web.post("/continue_generation", json={})
     assert again.result().status_code == 200
