@@ -316,12 +316,18 @@ def test_bodies_are_taken_whatever_their_media_type_and_bounded_in_size(web: htt
 @pytest.mark.parametrize(
     "path",
     [
-        "/configure_logging", "/start_profile", "/stop_profile", "/slow_down", "/release_memory_occupation",
+        "/configure_logging", "/start_profile", "/stop_profile", "/release_memory_occupation",
         "/resume_memory_occupation",
     ],
 )  # fmt: skip
-def test_what_there_is_not_is_refused_by_name(web: httpx.Client, path: str) -> None:
-    answer = web.post(path, json={})
+def test_what_programs_ask_for_in_passing_is_accepted_and_changes_nothing(web: httpx.Client, path: str) -> None:
+    before = samples(web)
+    assert web.post(path, json={"tags": ["weights"]}).status_code == 200
+    assert samples(web) == before
+
+
+def test_what_there_is_not_is_refused_by_name(web: httpx.Client) -> None:
+    answer = web.post("/slow_down", json={})
     assert answer.status_code == 400
     assert answer.json()["error"]["message"].startswith("not supported by this server: ")
 
