@@ -1,7 +1,7 @@
 """What SGLang's operators do to a running server: end requests, pause, empty the cache, replace the weights.
 
-What programs call in passing, and this server has nothing of (a profiler, memory to lend), is accepted and does nothing;
-what its callers count on (LoRA adapters, slowing down) is refused by name, with 400.
+What programs call in passing, and this server has nothing of (a profiler, memory to lend), is accepted and does
+nothing; what its callers count on (LoRA adapters, slowing down) is refused by name, with 400.
 """
 
 import gc
