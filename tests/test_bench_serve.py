@@ -122,9 +122,9 @@ def test_the_whole_benchmark_on_a_small_model(tmp_path: Path):
         window = cell["window"]
         assert window["errors"] == {}
         assert window["tokens"] / (window["requests"] + cell["concurrency"]) >= 1
-        assert window["tokens"] <= 5 * (window["requests"] + cell["concurrency"])
+        assert window["tokens"] <= 5 * (window["requests"] + 4 * cell["concurrency"])  # cut by the ends
         assert cell["engine"] > 0
     table, data = run("--cpu-per-request", "--concurrency=2", "--repeats=1")
     assert "bare FastAPI" in table
-    assert [window["server"] for window in data["windows"]] == ["microgpt", "bare FastAPI"]
+    assert [window["server"] for window in data["windows"]] == ["microgpt", "bare FastAPI", "with its log"]
     assert all(window["requests"] > 0 for window in data["windows"])

@@ -1,7 +1,7 @@
 """What SGLang's operators do to a running server: end requests, pause, empty the cache, replace the weights.
 
-What this server has nothing of (profiler, LoRA adapters, memory to lend) is refused by name, with 400: an answer of 200
-would say that it was done.
+What programs call in passing, and this server has nothing of (a profiler, memory to lend), is accepted and does
+nothing; what its callers count on (LoRA adapters, slowing down) is refused by name, with 400.
 """
 
 import gc
@@ -157,6 +157,11 @@ async def freeze_gc(service: Service, asked: Asked) -> Reply:
     return _text("Garbage collection frozen.\n")
 
 
+async def accept(service: Service, asked: Asked) -> Reply:
+    """Nothing, for what programs ask for in passing and this server has no use for."""
+    return _text("Nothing to do.\n")
+
+
 def _absent(what: str) -> Callable[[Service, Asked], Any]:
     """The refusal of a route for something that this server does not have."""
 
@@ -196,12 +201,12 @@ OPERATIONS = (
     Operation("/update_weight_version", "Rename the weights", update_weight_version, _POST, body=VersionBody),
     Operation("/get_weights_by_name", "Values of a tensor", get_weights_by_name, _BOTH, body=NamedBody),
     Operation("/freeze_gc", "Spare the garbage collector", freeze_gc, _BOTH),
-    Operation("/configure_logging", "Refused", _absent("logging is set when it is started"), _POST),
-    Operation("/start_profile", "Refused", _absent("a profiler"), _BOTH),
-    Operation("/stop_profile", "Refused", _absent("a profiler"), _BOTH),
+    Operation("/configure_logging", "Accepted, does nothing", accept, _POST),
+    Operation("/start_profile", "Accepted, does nothing", accept, _BOTH),
+    Operation("/stop_profile", "Accepted, does nothing", accept, _BOTH),
+    Operation("/release_memory_occupation", "Accepted, does nothing", accept, _POST),
+    Operation("/resume_memory_occupation", "Accepted, does nothing", accept, _POST),
     Operation("/slow_down", "Refused", _absent("slowing the model down"), _BOTH),
-    Operation("/release_memory_occupation", "Refused", _absent("lending its memory"), _POST),
-    Operation("/resume_memory_occupation", "Refused", _absent("lending its memory"), _POST),
     Operation("/load_lora_adapter", "Refused", _no_adapters(LoadAdapterBody), _POST, body=LoadAdapterBody),
     Operation("/unload_lora_adapter", "Refused", _no_adapters(UnloadAdapterBody), _POST, body=UnloadAdapterBody),
 )

@@ -7,11 +7,11 @@ from typing import Annotated, Any, NamedTuple, cast
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic_core import to_json
 
-from microgpt import GenerationRequest, SamplingParams
+from microgpt import FinishReason, GenerationRequest, SamplingParams
 from microgpt.params import MAX_GIVEN_LOGPROBS
 from serve.dialects.base import Route, Work
 from serve.dialects.sglang.bodies import bad_value, check_ids, check_json, is_ids, parse_body
-from serve.errors import shown
+from serve.errors import HttpError, shown
 from serve.service import Progress, Service
 
 _IDS = {"type": "array", "items": {"type": "integer"}}
@@ -90,6 +90,8 @@ class ScoreRenderer:
         self._given: dict[int, tuple[float, ...]] = {}  # by request
 
     def push(self, progress: Progress) -> bytes:
+        if progress.end is not None and progress.end.reason is FinishReason.CANCELLED:
+            raise HttpError(503, "the request was aborted")
         if progress.logprobs:
             self._given[progress.index] = progress.logprobs[0].given
         return b""

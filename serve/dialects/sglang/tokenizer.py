@@ -9,7 +9,7 @@ from microgpt import MicrogptError
 from microgpt.chat import Message
 from serve.dialects.base import Reply, Route
 from serve.dialects.sglang.bodies import bad_value, check_ids, check_json, is_ids, parse_body
-from serve.errors import HttpError
+from serve.errors import HttpError, shown
 from serve.messages import MessageBody, check_messages
 from serve.service import Service
 
@@ -17,6 +17,7 @@ MAX_TEXTS = 4096  # in one request: each costs some microseconds, however short 
 
 _STRINGS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 _INTEGERS = {"type": "array", "items": {"type": "integer"}}
+_CHOICE = {"anyOf": [{"type": "string"}, {"type": "object"}]}
 _MODEL = Field("default", description="taken and ignored")
 
 
@@ -35,7 +36,7 @@ class TokenizeBody(BaseModel):
     return_pieces: bool = Field(False, description="also the text of each token by itself, as `pieces`")
     continue_final_message: bool = Field(False, description="must be false")
     tools: list[Any] = Field([], description="must be empty, unless tool_choice is none")
-    tool_choice: str | dict[str, Any] = Field("auto", description="none leaves tools out")
+    tool_choice: Annotated[Any, WithJsonSchema(_CHOICE)] = Field("auto", description="none leaves tools out")
     chat_template_kwargs: dict[str, Any] = Field({}, description="taken and ignored")
 
 
@@ -73,6 +74,8 @@ def prepare_tokenize(service: Service, body: bytes) -> Reply:
     asked = parse_body(TokenizeBody, body)
     if (asked.prompt is None) == (asked.messages is None):
         raise bad_value("exactly one of prompt and messages must be given")
+    if not isinstance(asked.tool_choice, str | dict):
+        raise bad_value(f"tool_choice must be a string or an object, got {shown(asked.tool_choice)}")
     answer: dict[str, Any] = {}
     if asked.messages is not None:
         rows = [_chat_ids(service, asked, answer)]

@@ -162,7 +162,9 @@ def test_held_requests_have_the_bounds_that_all_have(web: httpx.Client, pool: Th
     with pytest.raises(httpx.ReadTimeout):
         generate(left, num_samples=50)
     left.close()
-    again = pool.submit(generate, web, num_samples=50)  # there is room once that client has gone
+    while web.get("/get_load").json()[0]["num_reqs"]:  # until the server has seen that the client has gone
+        time.sleep(0.01)
+    again = pool.submit(generate, web, num_samples=50)
     assert waits(again)
     web.post("/continue_generation", json={})
     assert again.result().status_code == 200
@@ -314,12 +316,18 @@ def test_bodies_are_taken_whatever_their_media_type_and_bounded_in_size(web: htt
 @pytest.mark.parametrize(
     "path",
     [
-        "/configure_logging", "/start_profile", "/stop_profile", "/slow_down", "/release_memory_occupation",
+        "/configure_logging", "/start_profile", "/stop_profile", "/release_memory_occupation",
         "/resume_memory_occupation",
     ],
 )  # fmt: skip
-def test_what_there_is_not_is_refused_by_name(web: httpx.Client, path: str) -> None:
-    answer = web.post(path, json={})
+def test_what_programs_ask_for_in_passing_is_accepted_and_changes_nothing(web: httpx.Client, path: str) -> None:
+    before = samples(web)
+    assert web.post(path, json={"tags": ["weights"]}).status_code == 200
+    assert samples(web) == before
+
+
+def test_what_there_is_not_is_refused_by_name(web: httpx.Client) -> None:
+    answer = web.post("/slow_down", json={})
     assert answer.status_code == 400
     assert answer.json()["error"]["message"].startswith("not supported by this server: ")
 

@@ -3,7 +3,9 @@ embedding models."""
 
 import math
 import random
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -217,6 +219,23 @@ def test_scores_draw_on_the_budget_and_the_queue_of_what_generates():
         await working.done()
 
     run(CHECKPOINT, full, MAX_QUEUE="2")
+
+
+def test_scores_that_an_administrator_ends_are_a_503(web: httpx.Client):
+    """There is no part of an answer to give, and who asked did nothing wrong."""
+    web.post("/pause_generation", json={"mode": "in_place"})
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(web.post, "/v1/score", json=GOOD)
+            while web.get("/get_load").json()[0]["num_reqs"] < len(GOOD["items"]):
+                time.sleep(0.01)
+            web.post("/abort_request", json={"abort_all": True})
+            answer = asked.result(timeout=20)
+    finally:
+        web.post("/continue_generation", json={})
+    error = {"object": "error", "message": "the request was aborted", "type": "503", "param": None, "code": 503}
+    assert (answer.status_code, answer.json()) == (503, error)
+    assert score(web, **GOOD)["scores"]
 
 
 # Routes of embedding models

@@ -182,6 +182,12 @@ def test_tools_are_refused_unless_they_are_left_out(web: httpx.Client):
     assert "continue_final_message" in refused(web.post("/tokenize", json=body))
 
 
+def test_a_tool_choice_of_a_wrong_type_is_refused_by_its_name(web: httpx.Client):
+    for wrong, text in ((1, "1"), (True, "true"), ([], "an array")):
+        answer = web.post("/tokenize", json={"prompt": "a", "tool_choice": wrong})
+        assert refused(answer) == f"tool_choice must be a string or an object, got {text}"
+
+
 def test_models_without_chat_tokens_refuse_messages():
     async def scenario(service: Served, engine: ScriptedEngine) -> None:
         answer = await service.ask("/tokenize", {"messages": [{"role": "user", "content": "hi"}]})
