@@ -34,7 +34,7 @@ startSidebar();
 startStrip();
 onReady(() => {
   byId("model-card").textContent = `${facts.name}: ${describeModel()}`;
-  byId("tab-chat").hidden = !facts.chat;
+  byId("tab-chat").hidden = byId("raw-hint").hidden = !facts.chat;
   if (!facts.chat) select("generate");
 });
 look();

@@ -5,6 +5,13 @@ import { byId, count, el, plural } from "./dom.js";
 const MOST = 600; // pieces drawn; a longer draft says how many more there are
 const PARTIAL = "\ufffd";
 
+const SPECIAL = /(<(?:bos|user|assistant|end_turn)>)/;
+
+/** `text` as nodes: what frames turns in it stands out, and is still copied as it is. */
+export const marked = (text) => text.split(SPECIAL).filter(Boolean).map((part) => (SPECIAL.test(part) ? el("span", { class: "special" }, part) : part));
+
+export const isSpecial = (text) => text.replace(SPECIAL, "") === "" && text !== "";
+
 /** Spaces and line breaks made visible. */
 export const visible = (text) => text.replaceAll(" ", "␣").replaceAll("\n", "↵").replaceAll("\t", "⇥") || "(no text)";
 

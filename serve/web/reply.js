@@ -2,6 +2,7 @@
 
 import { button, copyText, count, el, plural } from "./dom.js";
 import { replay } from "./generation.js";
+import { marked } from "./pieces.js";
 import { close, showTokens } from "./probabilities.js";
 import { showRecipe } from "./recipe.js";
 import { scoresOf } from "./scores.js";
@@ -18,9 +19,9 @@ export const canContinue = (reply) =>
 export const stateOf = (reply) => ({ stop: "done", length: "done", stopped: "stopped", lost: "lost" })[reply?.finish] ?? "failed";
 
 export class ReplyView {
-  /** actions: further buttons. onChoose(position, id): another token was picked. */
-  constructor(onChoose, ...actions) {
-    this.onChoose = onChoose;
+  /** actions: further buttons. onChoose(position, id): another token was picked. isRaw: marks special tokens. */
+  constructor(onChoose, actions = [], isRaw = false) {
+    Object.assign(this, { onChoose, isRaw });
     this.plain = document.createTextNode("");
     this.text = el("div", { class: "reply-text", dir: "auto" }, this.plain);
     this.notice = el("div");
@@ -40,6 +41,7 @@ export class ReplyView {
     if (this.reply !== reply || this.plain.data !== text || isRunning) this.showPlain();
     this.reply = reply;
     this.plain.data = text;
+    if (this.isRaw && !this.isTinted) this.text.replaceChildren(...marked(text));
     this.actions.hidden = isRunning;
     this.stats.textContent = reply?.output_ids.length ? statsOf(reply, isRunning) : "";
     this.copy.hidden = !text;
@@ -60,7 +62,7 @@ export class ReplyView {
     if (!this.isTinted) return;
     close();
     this.isTinted = false;
-    this.text.replaceChildren(this.plain);
+    this.text.replaceChildren(...(this.isRaw ? marked(this.plain.data) : [this.plain]));
   }
 
   async replay() {

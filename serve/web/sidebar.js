@@ -19,6 +19,8 @@ export function startSidebar() {
   byId("export").addEventListener("click", exportAll);
   byId("import").addEventListener("click", () => byId("import-file").click());
   byId("import-file").addEventListener("change", (event) => importFile(event.target));
+  // An offer to undo holds until something else is done: nobody has to be quick.
+  addEventListener("click", ({ target }) => byId("deleted").contains(target) || byId("deleted").replaceChildren(), true);
   onFull(() => (result.textContent = "The browser has no more room for this page. Export conversations, then delete some."));
   arrange();
   openConversation(conversations[0] ?? current());
@@ -35,6 +37,7 @@ export function touched() {
 function openAndClose(conversation) {
   openConversation(conversation);
   dialog.close();
+  if (!byId("tab-chat").hidden) byId("tab-chat").click();
   draw();
 }
 
@@ -96,7 +99,6 @@ function remove(conversation) {
     list.querySelector("[aria-current]").focus();
   };
   const undo = el("button", { onclick: bringBack }, "Undo");
-  // Stays until the next one is deleted: nobody has to be quick.
   byId("deleted").replaceChildren(el("span", {}, "Deleted “", el("bdi", {}, nameOf(conversation)), "”"), undo);
   draw();
   undo.focus();

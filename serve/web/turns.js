@@ -76,8 +76,8 @@ export class AssistantTurn extends Turn {
   constructor(onMove, { onRegenerate, onContinue, onChoose }) {
     super("assistant", "Reply", onMove);
     this.continue = button("more", "Continue", onContinue, { class: "quiet starts" });
-    this.view = new ReplyView(onChoose, button("redo", "Regenerate", onRegenerate, { class: "quiet starts" }), this.continue);
-    this.view.actions.prepend(this.versions);
+    this.view = new ReplyView(onChoose, [button("redo", "Regenerate", onRegenerate, { class: "quiet starts" }), this.continue]);
+    this.view.actions.append(this.versions); // last, so that the buttons stay where they were
     this.element.append(...this.view.parts, this.fit);
   }
 }
