@@ -1,7 +1,7 @@
 // Free generation: up to 50 samples of one prompt, or of nothing, side by side.
 
 import { sendJson } from "./api.js";
-import { announce, button, byId, count, el, icon, perFrame, plural, toggle } from "./dom.js";
+import { announce, button, byId, count, el, icon, onClick, onEscape, perFrame, plural, toggle } from "./dom.js";
 import { Growing, extend, newReply, outcomeOf, startStream, textOf } from "./generation.js";
 import { marked } from "./pieces.js";
 import { legend } from "./probabilities.js";
@@ -22,12 +22,13 @@ export function startGrid() {
   isTinted = toggle("toggle-tinted", tint);
   tint();
   setRun(null);
-  byId("wrap").addEventListener("click", () => {
-    byId("prompt").setRangeText(`<user>${byId("prompt").value}<end_turn><assistant>`, 0, byId("prompt").value.length);
-    byId("prompt").focus();
+  onClick("wrap", () => {
+    const prompt = byId("prompt");
+    prompt.value = `<user>${prompt.value}<end_turn><assistant>`;
+    prompt.focus();
   });
-  byId("generate").addEventListener("click", () => (run ? run.abort() : generate()));
-  document.addEventListener("keydown", (event) => event.key === "Escape" && !document.querySelector("dialog[open]") && run?.abort());
+  onClick("generate", () => (run ? run.abort() : generate()));
+  onEscape(() => run?.abort());
 }
 
 function setRun(controller) {
@@ -35,13 +36,12 @@ function setRun(controller) {
   byId("generate").replaceChildren(icon(run ? "stop" : "send"), run ? "Stop" : "Generate");
 }
 
-/** A chat model's documents are whole conversations: they go on after the end of a turn, and show what frames turns. */
+/** A chat model's documents are whole conversations: they go on after a turn, and show special tokens. */
 function documentParams(room, given) {
   const whole = facts.chat ? { ignore_eos: true, skip_special_tokens: false, stop: ["<bos>"] } : {};
   return { ...nextParams(room, given), ...whole };
 }
 
-/** A place in the grid. */
 class Card {
   text = "";
 

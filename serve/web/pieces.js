@@ -7,17 +7,17 @@ const PARTIAL = "\ufffd";
 
 const SPECIAL = /(<(?:bos|user|assistant|end_turn)>)/;
 
-/** `text` as nodes: what frames turns in it stands out, and is still copied as it is. */
+/** `text` as nodes, special tokens as chips that are copied as text. */
 export const marked = (text) => text.split(SPECIAL).filter(Boolean).map((part) => (SPECIAL.test(part) ? el("span", { class: "special" }, part) : part));
 
-export const isSpecial = (text) => text.replace(SPECIAL, "") === "" && text !== "";
+export const isSpecial = (text) => SPECIAL.exec(text)?.[0] === text;
 
 /** Spaces and line breaks made visible. */
 export const visible = (text) => text.replaceAll(" ", "␣").replaceAll("\n", "↵").replaceAll("\t", "⇥") || "(no text)";
 
 /**
- * What to show for each token of `text`. By itself a token that is part of a character is but U+FFFD: the first of
- * those that make up a character gets the character, the others nothing.
+ * What to show for each token of `text`. A part of a character is but U+FFFD: the first of its tokens gets the whole
+ * character, the others nothing.
  */
 export function wholePieces(text, pieces) {
   const isPart = (piece) => piece?.includes(PARTIAL);

@@ -19,10 +19,9 @@ export function showTokens(container, text, reply, scores, onChoose) {
   const tokens = scores.map((score, i) => {
     const isEnd = reply.finish === "stop" && i === scores.length - 1;
     const isChosen = i === reply.forced - 1;
-    const name = visible(score.text);
     const element = el("span", {
-      class: isEnd ? "token end special" : isSpecial(score.text) ? "token special" : "token", role: "button", tabindex: i ? -1 : 0, "data-level": levelOf(score.p), "data-forced": isChosen,
-      "aria-label": `${name}, ${percent(score.p)}`,
+      class: `token${isEnd ? " end" : ""}${isEnd || isSpecial(score.text) ? " special" : ""}`, role: "button", tabindex: i ? -1 : 0, "data-level": levelOf(score.p), "data-forced": isChosen,
+      "aria-label": `${visible(score.text)}, ${percent(score.p)}`,
     }, isEnd ? "" : whole[i]);
     element.about = { score, i, isChosen, total: scores.length, onChoose };
     return element;
@@ -87,7 +86,6 @@ export function close() {
   box.hidden = true;
 }
 
-/** Closes the box and returns to its token. */
 function back() {
   const target = token;
   target.focus({ preventScroll: true });
@@ -118,7 +116,7 @@ function fill({ score, i, isChosen, total, onChoose }) {
       el("span", { class: "entropy", title: "How undecided the model was here" }, describeEntropy(entropy))),
     el("ol", {}, ...[...top, ...(rank ? [] : [score])].map((other) => el("li", {}, row(other))),
       rest > 0.00005 ? el("li", { class: "others" }, el("span", {}, rank ? "all others" : "all others, with this one"), el("span", {}, percent(rest))) : null),
-    el("p", { class: "small" }, `${isChosen ? "You chose this token. " : ""}Pick another token to branch the reply from here. These are the model's own probabilities, before temperature and cuts.`),
+    el("p", { class: "small" }, `${isChosen ? "You chose this token. " : ""}Pick another token to branch here. Probabilities are the model's own, before temperature and cuts.`),
   );
 }
 
@@ -131,7 +129,7 @@ function alternative({ id, text, p }, isInReply, onclick) {
     el("bdi", { class: "mono" }, name), el("span", { class: "figure" }, percent(p)), bar);
 }
 
-/** Below the token where there is room, else on the side that has more: the box scrolls, and never covers the token. */
+/** Below the token where there is room, else on the side that has more; never over it. */
 function place() {
   const { left, top, bottom } = token.getBoundingClientRect(); // of all its lines
   const below = innerHeight - bottom - 2 * GAP;
@@ -144,7 +142,6 @@ function place() {
   box.style.setProperty("--y", `${isBelow ? bottom + GAP : top - height - GAP}px`);
 }
 
-/** What the tints mean. */
 export const legend = (id) =>
   el("p", { id, class: "legend row small" }, "Probability:",
     ...LEVELS.map((label, level) => el("span", { class: "token", "data-level": level }, label)), el("span", { class: "how" }, "Point at a token or tap it. Tab to a reply, then arrow keys; Down for alternatives."));

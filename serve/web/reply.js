@@ -79,7 +79,8 @@ export class ReplyView {
   }
 }
 
-function verdict({ isSame, at, count: tokens, isSameModel }) {
+function verdict({ isSame, at, count: tokens, given, isSameModel }) {
+  if (isSame && given) return `Identical: ${plural(tokens, "new token")} (${count(given)} were given).`;
   if (isSame) return `Identical: all ${plural(tokens, "token")} and the text came out the same again.`;
   if (at === null) return "Different: the tokens are the same, the text is not.";
   return `Different from token ${count(at + 1)} on${isSameModel ? "" : ": the model's weights have changed since"}.`;
@@ -100,7 +101,7 @@ function statsOf(reply, isRunning) {
   return parts.join(" · ");
 }
 
-/** Shows in `place` why there is no answer: with `left`, the seconds until it is asked for again. Nothing for 0 seconds. */
+/** Shows in `place` why there is no answer; left: seconds until it is asked for again, at 0 nothing is shown. */
 export function showNotice(place, error, left, ...actions) {
   if (left === 0) return place.replaceChildren();
   if (left === undefined || !place.querySelector(".left")) {

@@ -186,7 +186,7 @@ def test_turns_that_will_not_fit_are_marked_before_they_are_dropped(page: Page, 
     page.get_by_role("textbox", name="Message", exact=True).fill(draft)
     unfit = page.locator(".turn.unfit")
     eventually(lambda: unfit.count() > 0, page)
-    expect(unfit.first).to_contain_text("Will not fit")
+    expect(unfit.first).to_contain_text("The model no longer sees")
     promised = numbers(page)["dropped"]
     messages = [{"role": role, "content": text} for role, text in zip(ROLES, [*said, draft], strict=True)]
     answer = post(server, "/microgpt/v1/chat", {"messages": messages, "max_tokens": 1})
