@@ -108,11 +108,11 @@ function goOn(index) {
 function branch(index, position, id) {
   if (run) return;
   const { parent, reply } = conversation.nodes[index];
-  const { prompt_ids, dropped } = reply;
+  const { prompt_ids, dropped, cut } = reply;
   const forced = [...reply.output_ids.slice(0, position), id];
   const params = nextParams(facts.context - prompt_ids.length, { given: forced.length });
   perform(addNode(conversation, parent, "assistant", ""), async (node, options) => {
-    node.reply = newReply(prompt_ids, params, dropped, forced);
+    node.reply = { ...newReply(prompt_ids, params, dropped, forced), cut };
     const text = await textOf(node.reply);
     if (id === facts.end_turn) node.reply.finish = "stop";
     else if (forced.length >= params.max_new_tokens) node.reply.finish = "length";
