@@ -1,8 +1,8 @@
 // The chat: what is said, who says it next, and what of it the model will see.
 
 import { patiently, sendJson } from "./api.js";
-import { ROOT, addNode, messages, newConversation, path, pathTo, said, show, siblings } from "./conversation.js";
-import { announce, button, byId, count, el, icon, perFrame, toggle } from "./dom.js";
+import { ROOT, addNode, depth, messages, newConversation, path, pathTo, said, show, siblings } from "./conversation.js";
+import { announce, button, byId, count, el, icon, onClick, onEscape, perFrame, plural, toggle } from "./dom.js";
 import { extend, newReply, outcomeOf, textOf } from "./generation.js";
 import { showMeter } from "./meter.js";
 import { showLens } from "./pieces.js";
@@ -10,7 +10,7 @@ import { legend } from "./probabilities.js";
 import { canContinue, showNotice, stateOf } from "./reply.js";
 import { limit, nextParams } from "./sampling.js";
 import { describeModel, facts, isReady, look, onReady } from "./server.js";
-import { save } from "./store.js";
+import { read, save, write } from "./store.js";
 import { AssistantTurn, UserTurn } from "./turns.js";
 
 const TYPING_MS = 120;
@@ -32,17 +32,18 @@ export function startChat(onChanged) {
   byId("transcript").before(legend("legend"));
   isTinted = toggle("toggle-probabilities", tint);
   hasLens = toggle("toggle-tokens", plan);
-  byId("send").addEventListener("click", () => (run ? stop() : send(draft.value)));
+  onClick("send", () => (run ? stop() : send(draft.value)));
   draft.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
     event.preventDefault();
     send(draft.value);
   });
   draft.addEventListener("input", () => {
+    keepDraft();
     onDraft();
     planSoon();
   });
-  document.addEventListener("keydown", (event) => event.key === "Escape" && !document.querySelector("dialog[open]") && stop());
+  onEscape(stop);
   addEventListener("pagehide", () => run && save(run.conversation));
   addEventListener("scroll", () => (isFollowing = scrollY + innerHeight >= document.documentElement.scrollHeight - NEAR_END), { passive: true });
   new ResizeObserver(([{ target }]) => {
@@ -50,6 +51,7 @@ export function startChat(onChanged) {
     if (target.offsetHeight) follow();
   }).observe(byId("composer"));
   onReady(render);
+  if (canHover.matches) draft.focus();
 }
 
 export const current = () => conversation;
@@ -57,19 +59,24 @@ export const current = () => conversation;
 /** Shows another conversation. A reply that is being made in the one before goes on. */
 export function openConversation(next) {
   conversation = next;
+  draft.value = read(draftKey(), "");
   views = new Map();
   render();
   toEnd();
 }
 
-/** Ends the reply that is being made in `which`, if any. */
 export const leave = (which) => run?.conversation === which && stop();
+
+// Conversations are kept from the first message on; before, all share a draft.
+const draftKey = () => `draft.${conversation.nodes.length ? conversation.id : "new"}`;
+const keepDraft = () => write(draftKey(), draft.value);
 
 const stop = () => run?.stop.abort();
 
 function send(text) {
   if (!text.trim() || run) return;
   draft.value = "";
+  keepDraft();
   onDraft();
   answer(addNode(conversation, path(conversation).at(-1) ?? ROOT, "user", text.toWellFormed()));
   if (canHover.matches) draft.focus();
@@ -83,9 +90,11 @@ const fill = (index) =>
   perform(index, async (node, options) => {
     const body = { messages: messages(conversation, pathTo(conversation, node.parent)) };
     const version = siblings(conversation, index).length - 1;
-    const { tokens, tokens_dropped, max_model_len } = await patiently(() => sendJson("tokenize", body, options.signal), options);
+    const found = await patiently(() => sendJson("tokenize", body, options.signal), options);
+    const { tokens, tokens_dropped, max_model_len } = found;
     facts.end_turn = tokens.at(-2);
     node.reply = newReply(tokens, nextParams(max_model_len - tokens.length, { version }), tokens_dropped);
+    node.reply.cut = await cutOf(body.messages.at(-1).content, found, options.signal);
     return extend(node.reply, "", options);
   });
 
@@ -99,11 +108,11 @@ function goOn(index) {
 function branch(index, position, id) {
   if (run) return;
   const { parent, reply } = conversation.nodes[index];
-  const { prompt_ids, dropped } = reply;
+  const { prompt_ids, dropped, cut } = reply;
   const forced = [...reply.output_ids.slice(0, position), id];
   const params = nextParams(facts.context - prompt_ids.length, { given: forced.length });
   perform(addNode(conversation, parent, "assistant", ""), async (node, options) => {
-    node.reply = newReply(prompt_ids, params, dropped, forced);
+    node.reply = { ...newReply(prompt_ids, params, dropped, forced), cut };
     const text = await textOf(node.reply);
     if (id === facts.end_turn) node.reply.finish = "stop";
     else if (forced.length >= params.max_new_tokens) node.reply.finish = "length";
@@ -158,7 +167,6 @@ async function perform(index, work) {
 
 const toEnd = () => scrollTo({ top: document.documentElement.scrollHeight });
 
-/** Goes along when the page has grown, for those who were at its end. */
 const follow = () => isFollowing && toEnd();
 
 function render() {
@@ -196,10 +204,18 @@ function viewOf(index) {
 
 /** Brings the element of turn `index` in line with the turn. */
 function refresh(index) {
-  const { role, text, reply } = conversation.nodes[index];
+  const { role, text, reply, active } = conversation.nodes[index];
   const turn = views.get(index);
   const all = siblings(conversation, index);
-  turn.showVersion(all.indexOf(index), all.length);
+  const at = all.indexOf(index);
+  const depths = all.map((each) => depth(conversation, each));
+  const most = Math.max(...depths);
+  const hidden = most - depths[at];
+  const cut = role === "user" && conversation.nodes[active]?.reply?.cut;
+  turn.showVersion(at, all.length, [
+    cut && `The first ${plural(cut, "token")} of this message were cut.`,
+    hidden && `Version ${depths.indexOf(most) + 1} keeps ${plural(hidden, "later message")}.`,
+  ].filter(Boolean).join(" "));
   if (role === "assistant") {
     const isRunning = run?.conversation === conversation && run.index === index;
     turn.element.dataset.state = isRunning ? "streaming" : stateOf(reply);
@@ -233,6 +249,15 @@ async function tint() {
   }
 }
 
+const piecesOf = (prompt, signal) => sendJson("tokenize", { prompt, add_special_tokens: false, return_pieces: true }, signal);
+
+/** How many tokens the last message loses at its beginning: alone, it keeps what fits beside its role and its end. */
+async function cutOf(text, { spans, tokens_dropped }, signal) {
+  const [start, end] = spans.at(-1) ?? [0, 0];
+  const whole = tokens_dropped && start === 1 ? (await piecesOf(text, signal)).count : 0;
+  return Math.max(0, whole - Math.max(0, end - start - 2));
+}
+
 let typing = 0;
 let planning = new AbortController();
 
@@ -252,9 +277,8 @@ async function plan() {
   const shown = path(conversation).filter((index) => said(conversation.nodes[index]));
   const next = messages(conversation, shown);
   if (text.trim()) next.push({ role: "user", content: text });
-  const piecesOf = (prompt) => sendJson("tokenize", { prompt, add_special_tokens: false, return_pieces: true }, signal);
   try {
-    if (hasLens()) showLens(text, await piecesOf(text));
+    if (hasLens()) showLens(text, await piecesOf(text, signal));
     const found = next.length ? await sendJson("tokenize", { messages: next }, signal) : { count: 0, spans: [], tokens_dropped: 0 };
     const { spans, tokens_dropped: dropped, count: prompt } = found;
     const lastUnfit = spans.lastIndexOf(null);
@@ -264,10 +288,8 @@ async function plan() {
     if (run?.conversation === conversation) return;
     if (last?.reply && !text.trim()) meterOf(last.reply);
     else showMeter({ dropped, prompt, reply: 0, draft: text.trim() ? end - start + 1 : 0 });
-    // Where even the last message does not fit, only its end is kept, beside its role token and its end.
-    const whole = dropped && start === 1 && text.trim() ? (await piecesOf(text)).count : 0;
-    const kept = Math.max(0, end - start - 2);
-    const warning = whole > kept ? `Only the last ${count(kept)} of this message's ${count(whole)} tokens fit.` : "";
+    const cut = text.trim() ? await cutOf(text, found, signal) : 0;
+    const warning = cut ? `Only the last ${count(end - start - 2)} of this message's ${count(end - start - 2 + cut)} tokens fit.` : "";
     if (byId("draft-fit").textContent !== warning) byId("draft-fit").textContent = warning;
   } catch (error) {
     if (error.name !== "AbortError" && !error.status && !error.isLost) throw error; // refusals show when it is sent

@@ -2,8 +2,9 @@
 // file can make a loop. `active` is the child that is shown: a turn's own, and the conversation's for the first turn.
 //
 // node: {parent, role, text, active, at, reply?}
-// reply: {prompt_ids, forced, output_ids, params, dropped, finish, first_ms, total_ms, model}
+// reply: {prompt_ids, forced, output_ids, params, dropped, cut, finish, first_ms, total_ms, model}
 //   prompt_ids + output_ids[..forced] is what was sent: `forced` tokens of the reply were given, not sampled.
+//   dropped, cut: how many tokens of the conversation, and of its last message, did not fit
 //   finish: "stop" (the model ended it), "length", "stopped" (by Stop), "lost", "failed", or null while it runs
 
 export const ROOT = -1;
@@ -44,6 +45,9 @@ export function path(conversation) {
   for (let i = conversation.active; i !== ROOT; i = conversation.nodes[i].active) shown.push(i);
   return shown;
 }
+
+/** How many turns are shown below turn `index`. */
+export const depth = (conversation, index) => path({ ...conversation, active: conversation.nodes[index].active }).length;
 
 /** The indices of the turns from the first to `index`. */
 export function pathTo(conversation, index) {
@@ -102,7 +106,7 @@ function checkedNode(node, index) {
 }
 
 function checkedReply(reply, where) {
-  const { prompt_ids, output_ids, forced, params, dropped, first_ms, total_ms, finish, model } = reply;
+  const { prompt_ids, output_ids, forced, params, dropped, cut, first_ms, total_ms, finish, model } = reply;
   demand(isIds(prompt_ids), `${where}.prompt_ids`);
   demand(isIds(output_ids), `${where}.output_ids`);
   demand(isIndex(forced, 0, output_ids.length), `${where}.forced`);
@@ -113,6 +117,7 @@ function checkedReply(reply, where) {
     forced,
     params: Object.fromEntries(PARAMS.map((name) => [name, params[name]])),
     dropped: positive(dropped),
+    cut: positive(cut),
     first_ms: positive(first_ms),
     total_ms: positive(total_ms),
     finish: FINISHES.includes(finish) ? finish : "lost", // it was running when the page was closed

@@ -23,7 +23,7 @@ const ICONS = {
   trash: "M4 6h12M8 6V3h4v3M6 6l1 11h6l1-11",
   send: "M10 16V4M5 9l5-5 5 5",
   stop: "M6 6h8v8H6z",
-  light: "M10 6a4 4 0 1 1 0 8 4 4 0 0 1 0-8M10 1v2M10 17v2M1 10h2M17 10h2M4 4l1 1M15 15l1 1M4 16l1-1M15 5l1-1",
+  light: "M10 6a4 4 0 1 1 0 8 4 4 0 0 1 0-8M10 1v2M10 17v2M1 10h2M17 10h2",
   dark: "M16 12A7 7 0 0 1 8 4a7 7 0 1 0 8 8z",
   system: "M3 4h14v9H3zM7 17h6M10 13v4",
 };
@@ -40,6 +40,11 @@ export function el(tag, properties = {}, ...children) {
 }
 
 export const byId = (id) => document.getElementById(id);
+export const onClick = (id, listener) => byId(id).addEventListener("click", listener);
+
+/** Calls back for Escape, unless that closes a dialog. */
+export const onEscape = (listener) =>
+  document.addEventListener("keydown", ({ key }) => key === "Escape" && !document.querySelector("dialog[open]") && listener());
 
 export function icon(name) {
   const svg = document.createElementNS(SVG, "svg");
@@ -85,7 +90,6 @@ export async function copyText(text, element) {
   setTimeout(() => delete element.dataset.said, CONFIRM_MS);
 }
 
-/** One call of `draw` a frame however often it is asked for. */
 export function perFrame(draw) {
   let asked = false;
   return () => {

@@ -101,12 +101,11 @@ export function outcomeOf(problem) {
   return { error: problem, finish: problem.isLost ? "lost" : "failed" };
 }
 
-/** The text of the tokens that `reply` has. */
 export async function textOf({ output_ids, params: { skip_special_tokens } }) {
   return (await sendJson("detokenize", { tokens: output_ids, skip_special_tokens })).text;
 }
 
-/** Asks for `reply` again and compares: {count, at: the first token that differs or null, isSame: text too, isSameModel}. */
+/** Asks for `reply` again: {count, given, at: the first token that differs or null, isSame: text too, isSameModel}. */
 export async function replay(reply, text) {
   const answer = await sendJson("generate", requestOf(reply));
   const made = reply.output_ids.slice(reply.forced);
@@ -116,5 +115,5 @@ export async function replay(reply, text) {
   // What was cut short may lack a character of which not all tokens had come.
   const isWhole = (reply.finish === "stop" || reply.finish === "length") && !reply.forced;
   const isSameText = isWhole ? text === answer.text : text.endsWith(answer.text) || answer.text.startsWith(text);
-  return { count, at: at === null ? null : at + reply.forced, isSame: at === null && isSameText, isSameModel: reply.model === fingerprint() };
+  return { count, given: reply.forced, at: at === null ? null : at + reply.forced, isSame: at === null && isSameText, isSameModel: reply.model === fingerprint() };
 }

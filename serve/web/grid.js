@@ -1,8 +1,9 @@
 // Free generation: up to 50 samples of one prompt, or of nothing, side by side.
 
 import { sendJson } from "./api.js";
-import { announce, button, byId, count, el, icon, perFrame, plural, toggle } from "./dom.js";
+import { announce, button, byId, count, el, icon, onClick, onEscape, perFrame, plural, toggle } from "./dom.js";
 import { Growing, extend, newReply, outcomeOf, startStream, textOf } from "./generation.js";
+import { marked } from "./pieces.js";
 import { legend } from "./probabilities.js";
 import { ReplyView, showNotice, stateOf } from "./reply.js";
 import { nextParams } from "./sampling.js";
@@ -21,8 +22,13 @@ export function startGrid() {
   isTinted = toggle("toggle-tinted", tint);
   tint();
   setRun(null);
-  byId("generate").addEventListener("click", () => (run ? run.abort() : generate()));
-  document.addEventListener("keydown", (event) => event.key === "Escape" && !document.querySelector("dialog[open]") && run?.abort());
+  onClick("wrap", () => {
+    const prompt = byId("prompt");
+    prompt.value = `<user>${prompt.value}<end_turn><assistant>`;
+    prompt.focus();
+  });
+  onClick("generate", () => (run ? run.abort() : generate()));
+  onEscape(() => run?.abort());
 }
 
 function setRun(controller) {
@@ -30,20 +36,20 @@ function setRun(controller) {
   byId("generate").replaceChildren(icon(run ? "stop" : "send"), run ? "Stop" : "Generate");
 }
 
-/** A chat model's documents are whole conversations: they go on after the end of a turn, and show what frames turns. */
+/** A chat model's documents are whole conversations: they go on after a turn, and show special tokens. */
 function documentParams(room, given) {
   const whole = facts.chat ? { ignore_eos: true, skip_special_tokens: false, stop: ["<bos>"] } : {};
   return { ...nextParams(room, given), ...whole };
 }
 
-/** A place in the grid. */
 class Card {
   text = "";
 
-  constructor(reply) {
-    this.reply = reply;
-    this.view = new ReplyView((position, id) => branch(this, position, id));
-    this.element = el("li", { class: "sample", tabindex: -1 }, ...this.view.parts);
+  constructor(prompt, reply) {
+    Object.assign(this, { prompt, reply });
+    this.view = new ReplyView((position, id) => branch(this, position, id), [], facts.chat);
+    const [text, ...rest] = this.view.parts;
+    this.element = el("li", { class: "sample", tabindex: -1 }, el("div", { class: "document" }, el("span", { class: "given" }, ...marked(prompt)), text), ...rest);
     this.draw = perFrame(() => this.update());
     this.update();
   }
@@ -66,9 +72,10 @@ async function generate() {
   cards = [];
   let error = null;
   try {
-    const { tokens, max_model_len } = await sendJson("tokenize", { prompt: byId("prompt").value.toWellFormed() }, signal);
+    const prompt = byId("prompt").value.toWellFormed();
+    const { tokens, max_model_len } = await sendJson("tokenize", { prompt }, signal);
     const params = documentParams(max_model_len - tokens.length);
-    cards = Array.from({ length: n }, (_, i) => new Card(newReply(tokens, { ...params, sampling_seed: params.sampling_seed + i }, 0)));
+    cards = Array.from({ length: n }, (_, i) => new Card(prompt, newReply(tokens, { ...params, sampling_seed: params.sampling_seed + i }, 0)));
     byId("grid").replaceChildren(...cards.map(({ element }) => element));
     await fill({ input_ids: tokens, sampling_params: { ...params, n } }, { signal, onWait });
   } catch (problem) {
@@ -106,7 +113,7 @@ async function branch(from, position, id) {
   const { prompt_ids, output_ids } = from.reply;
   const forced = [...output_ids.slice(0, position), id];
   const params = documentParams(facts.context - prompt_ids.length, { given: forced.length });
-  const card = new Card(newReply(prompt_ids, params, 0, forced));
+  const card = new Card(from.prompt, newReply(prompt_ids, params, 0, forced));
   cards.splice(cards.indexOf(from) + 1, 0, card);
   from.element.after(card.element);
   card.element.focus();

@@ -2,7 +2,7 @@
 
 import { keepKey, onTrouble } from "./api.js";
 import { startChat } from "./chat.js";
-import { byId, icon, iconButton } from "./dom.js";
+import { byId, icon, iconButton, onClick } from "./dom.js";
 import { startGrid } from "./grid.js";
 import { redraw, startMeter } from "./meter.js";
 import { close, startProbabilities } from "./probabilities.js";
@@ -33,12 +33,11 @@ startGrid();
 startSidebar();
 startStrip();
 onReady(() => {
-  byId("model-card").textContent = `${facts.name}: ${describeModel()}`;
-  byId("tab-chat").hidden = !facts.chat;
+  byId("model-card").textContent = `Model ${facts.name}: ${describeModel()}`;
+  byId("tab-chat").hidden = byId("raw-hint").hidden = !facts.chat;
   if (!facts.chat) select("generate");
 });
 look();
-if (matchMedia("(hover: hover)").matches) byId("draft").focus(); // on a phone that would open its keyboard
 
 function startTheme() {
   const element = byId("theme");
@@ -58,7 +57,7 @@ function startTheme() {
 }
 
 function startTabs() {
-  for (const name of TABS) byId(`tab-${name}`).addEventListener("click", () => select(name));
+  for (const name of TABS) onClick(`tab-${name}`, () => select(name));
   byId("tabs").addEventListener("keydown", ({ key }) => {
     if (!["ArrowLeft", "ArrowRight"].includes(key) || !facts.chat) return;
     select(location.hash === "#chat" ? "generate" : "chat");

@@ -1,4 +1,4 @@
-// The context meter: every position of the model's context as a cell, or as many positions a cell as fit three rows.
+// The context meter: a cell for each position of the context, or for several if they need more than three rows.
 
 import { byId, count, el, perFrame } from "./dom.js";
 import { facts } from "./server.js";
@@ -22,7 +22,7 @@ export const redraw = perFrame(() => {
   draw(ends);
 });
 
-/** ends: where the cells that are dropped, of the prompt, of the draft, of the reply, and free end. */
+/** ends: where the cells of each kind end. */
 function draw(ends) {
   const canvas = byId("meter-cells");
   const width = canvas.parentElement.clientWidth;
@@ -55,10 +55,10 @@ function draw(ends) {
   }
 }
 
-function say({ dropped, prompt, reply, free }) {
+function say({ dropped, prompt, reply, free, draft }) {
   const text = byId("meter-text");
   Object.assign(text.dataset, { dropped, prompt, reply, free });
-  const words = { dropped: `${count(dropped)} dropped`, prompt: `${count(prompt)} prompt`, reply: `${count(reply)} reply`, free: `${count(free)} free of ${count(facts.context)}` };
+  const words = { dropped: `${count(dropped)} dropped`, prompt: `${count(prompt)} prompt${draft ? ` (${count(draft)} draft)` : ""}`, reply: `${count(reply)} reply`, free: `${count(free)} free of ${count(facts.context)}` };
   text.replaceChildren(...Object.keys(words).filter((kind) => kind !== "dropped" || dropped).map((kind) => el("span", { class: `swatch ${kind}` }, words[kind])));
   byId("meter-cells").setAttribute("aria-label", `Context in tokens: ${Object.values(words).join(", ")}`);
 }

@@ -5,12 +5,19 @@ import { byId, count, el, plural } from "./dom.js";
 const MOST = 600; // pieces drawn; a longer draft says how many more there are
 const PARTIAL = "\ufffd";
 
+const SPECIAL = /(<(?:bos|user|assistant|end_turn)>)/;
+
+/** `text` as nodes, special tokens as chips that are copied as text. */
+export const marked = (text) => text.split(SPECIAL).filter(Boolean).map((part) => (SPECIAL.test(part) ? el("span", { class: "special" }, part) : part));
+
+export const isSpecial = (text) => SPECIAL.exec(text)?.[0] === text;
+
 /** Spaces and line breaks made visible. */
 export const visible = (text) => text.replaceAll(" ", "␣").replaceAll("\n", "↵").replaceAll("\t", "⇥") || "(no text)";
 
 /**
- * What to show for each token of `text`. By itself a token that is part of a character is but U+FFFD: the first of
- * those that make up a character gets the character, the others nothing.
+ * What to show for each token of `text`. A part of a character is but U+FFFD: the first of its tokens gets the whole
+ * character, the others nothing.
  */
 export function wholePieces(text, pieces) {
   const isPart = (piece) => piece?.includes(PARTIAL);

@@ -1,14 +1,13 @@
 // The probability view: a reply as tinted tokens, and the box of alternatives to one of them.
 
 import { byId, count, el, iconButton } from "./dom.js";
-import { visible, wholePieces } from "./pieces.js";
+import { isSpecial, visible, wholePieces } from "./pieces.js";
 import { LEVELS, describeEntropy, levelOf, percent, restOf } from "./scores.js";
 
 const REST_MS = 120; // a pointer that only passes opens nothing
 const LEAVE_MS = 250; // the way from a token to its box may cross other things
 const GAP = 6;
 const box = byId("alternatives");
-const narrow = matchMedia("(max-width: 40rem)"); // the style sheet docks the box at the bottom then
 let token = null; // the element whose box is open
 let isPinned = false; // stays when the pointer leaves
 let resting = 0;
@@ -20,10 +19,9 @@ export function showTokens(container, text, reply, scores, onChoose) {
   const tokens = scores.map((score, i) => {
     const isEnd = reply.finish === "stop" && i === scores.length - 1;
     const isChosen = i === reply.forced - 1;
-    const name = visible(score.text);
     const element = el("span", {
-      class: isEnd ? "token end" : "token", role: "button", tabindex: i ? -1 : 0, "data-level": levelOf(score.p), "data-forced": isChosen,
-      "aria-label": `${name}, ${percent(score.p)}`,
+      class: `token${isEnd ? " end" : ""}${isEnd || isSpecial(score.text) ? " special" : ""}`, role: "button", tabindex: i ? -1 : 0, "data-level": levelOf(score.p), "data-forced": isChosen,
+      "aria-label": `${visible(score.text)}, ${percent(score.p)}`,
     }, isEnd ? "" : whole[i]);
     element.about = { score, i, isChosen, total: scores.length, onChoose };
     return element;
@@ -33,6 +31,8 @@ export function showTokens(container, text, reply, scores, onChoose) {
     onpointermove: onMove, onpointerout: leave, onfocusin: onFocus, onfocusout: onBlur, onkeydown: onTokenKey,
     onclick: ({ target }) => target.about && open(target, true),
   }, ...tokens));
+  // Whoever has just branched goes on from the token chosen.
+  if (container.closest("[tabindex]") === document.activeElement) tokens[reply.forced - 1]?.focus({ preventScroll: true });
 }
 
 /** On moves alone: a token that comes to lie under a pointer at rest was not pointed at. */
@@ -86,7 +86,6 @@ export function close() {
   box.hidden = true;
 }
 
-/** Closes the box and returns to its token. */
 function back() {
   const target = token;
   target.focus({ preventScroll: true });
@@ -117,7 +116,7 @@ function fill({ score, i, isChosen, total, onChoose }) {
       el("span", { class: "entropy", title: "How undecided the model was here" }, describeEntropy(entropy))),
     el("ol", {}, ...[...top, ...(rank ? [] : [score])].map((other) => el("li", {}, row(other))),
       rest > 0.00005 ? el("li", { class: "others" }, el("span", {}, rank ? "all others" : "all others, with this one"), el("span", {}, percent(rest))) : null),
-    el("p", { class: "small" }, `${isChosen ? "You chose this token. " : ""}Pick another token to branch the reply from here. These are the model's own probabilities, before temperature and cuts.`),
+    el("p", { class: "small" }, `${isChosen ? "You chose this token. " : ""}Pick another token to branch here. Probabilities are the model's own, before temperature and cuts.`),
   );
 }
 
@@ -130,20 +129,22 @@ function alternative({ id, text, p }, isInReply, onclick) {
     el("bdi", { class: "mono" }, name), el("span", { class: "figure" }, percent(p)), bar);
 }
 
-/** Beside the token, below it where there is room. */
+/** Below the token where there is room, else on the side that has more; never over it. */
 function place() {
-  const at = token.getClientRects()[0];
+  const { left, top, bottom } = token.getBoundingClientRect(); // of all its lines
+  const below = innerHeight - bottom - 2 * GAP;
+  const above = top - 2 * GAP;
+  box.style.setProperty("--room", "none");
+  const isBelow = box.offsetHeight <= below || below >= above;
+  box.style.setProperty("--room", `${isBelow ? below : above}px`);
   const { offsetWidth: width, offsetHeight: height } = box;
-  const isBelow = at.bottom + GAP + height <= innerHeight || at.top < height + GAP;
-  const top = isBelow ? Math.min(at.bottom + GAP, innerHeight - height - GAP) : at.top - height - GAP;
-  box.style.setProperty("--x", `${Math.max(GAP, Math.min(at.left, document.documentElement.clientWidth - width - GAP))}px`);
-  box.style.setProperty("--y", `${Math.max(GAP, top)}px`);
+  box.style.setProperty("--x", `${Math.max(GAP, Math.min(left, document.documentElement.clientWidth - width - GAP))}px`);
+  box.style.setProperty("--y", `${isBelow ? bottom + GAP : top - height - GAP}px`);
 }
 
-/** What the tints mean. */
 export const legend = (id) =>
-  el("p", { id, class: "legend row small" }, "How likely the model found each token:",
-    ...LEVELS.map((label, level) => el("span", { class: "token", "data-level": level }, label)), "Point at one, tap it, or use the arrow keys.");
+  el("p", { id, class: "legend row small" }, "Probability:",
+    ...LEVELS.map((label, level) => el("span", { class: "token", "data-level": level }, label)), el("span", { class: "how" }, "Point at a token or tap it. Tab to a reply, then arrow keys; Down for alternatives."));
 
 export function startProbabilities() {
   box.addEventListener("pointerenter", () => clearTimeout(leaving));
@@ -165,5 +166,5 @@ export function startProbabilities() {
   }, true);
   document.addEventListener("pointerdown", ({ target }) => token && !target.about && !box.contains(target) && close());
   addEventListener("resize", close);
-  addEventListener("scroll", () => !narrow.matches && close(), { passive: true });
+  addEventListener("scroll", close, { passive: true });
 }

@@ -1,15 +1,15 @@
-// A reply's exact request as something to paste into a terminal. It holds numbers alone: token ids, settings, the seed.
+// A reply's exact request to paste into a terminal. It holds numbers alone: token ids, settings, the seed.
 
 import { hasKey, urlOf } from "./api.js";
-import { byId, copyText, plural } from "./dom.js";
+import { byId, copyText, onClick, plural } from "./dom.js";
 import { requestOf } from "./generation.js";
 
 const LANGUAGES = { curl, python };
 let body = null;
 
 export function startRecipe() {
-  for (const name of Object.keys(LANGUAGES)) byId(`recipe-${name}`).addEventListener("click", () => choose(name));
-  byId("recipe-copy").addEventListener("click", (event) => copyText(byId("recipe").textContent, event.currentTarget));
+  for (const name of Object.keys(LANGUAGES)) onClick(`recipe-${name}`, () => choose(name));
+  onClick("recipe-copy", (event) => copyText(byId("recipe").textContent, event.currentTarget));
 }
 
 export function showRecipe(reply) {
@@ -17,7 +17,7 @@ export function showRecipe(reply) {
   const given = reply.forced ? `, of which the last ${reply.forced} begin the reply` : "";
   const key = hasKey() ? " Put your key into MICROGPT_KEY first." : "";
   byId("recipe-what").textContent =
-    `${plural(body.input_ids.length, "token")} of prompt${given}; seed ${body.sampling_params.sampling_seed}. The same model makes the same reply of it.${key}`;
+    `${plural(body.input_ids.length, "token")} of prompt${given}; seed ${body.sampling_params.sampling_seed}. Running this gives the same reply.${key}`;
   choose("curl");
   byId("recipe-dialog").showModal();
 }
@@ -40,7 +40,7 @@ function python() {
   return `import json${key && "\nimport os"}
 import urllib.request
 
-body = ${text.replaceAll(",", ", ").replaceAll(":", ": ")}
+body = ${text}
 headers = {"content-type": "application/json"${key}}
 request = urllib.request.Request(${JSON.stringify(urlOf("generate"))}, json.dumps(body).encode(), headers)
 print(json.load(urllib.request.urlopen(request))["text"])

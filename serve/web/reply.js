@@ -2,6 +2,7 @@
 
 import { button, copyText, count, el, plural } from "./dom.js";
 import { replay } from "./generation.js";
+import { marked } from "./pieces.js";
 import { close, showTokens } from "./probabilities.js";
 import { showRecipe } from "./recipe.js";
 import { scoresOf } from "./scores.js";
@@ -18,9 +19,9 @@ export const canContinue = (reply) =>
 export const stateOf = (reply) => ({ stop: "done", length: "done", stopped: "stopped", lost: "lost" })[reply?.finish] ?? "failed";
 
 export class ReplyView {
-  /** actions: further buttons. onChoose(position, id): another token was picked. */
-  constructor(onChoose, ...actions) {
-    this.onChoose = onChoose;
+  /** actions: further buttons. onChoose(position, id): another token was picked. isRaw: marks special tokens. */
+  constructor(onChoose, actions = [], isRaw = false) {
+    Object.assign(this, { onChoose, isRaw });
     this.plain = document.createTextNode("");
     this.text = el("div", { class: "reply-text", dir: "auto" }, this.plain);
     this.notice = el("div");
@@ -40,6 +41,7 @@ export class ReplyView {
     if (this.reply !== reply || this.plain.data !== text || isRunning) this.showPlain();
     this.reply = reply;
     this.plain.data = text;
+    if (this.isRaw && !this.isTinted) this.text.replaceChildren(...marked(text));
     this.actions.hidden = isRunning;
     this.stats.textContent = reply?.output_ids.length ? statsOf(reply, isRunning) : "";
     this.copy.hidden = !text;
@@ -60,7 +62,7 @@ export class ReplyView {
     if (!this.isTinted) return;
     close();
     this.isTinted = false;
-    this.text.replaceChildren(this.plain);
+    this.text.replaceChildren(...(this.isRaw ? marked(this.plain.data) : [this.plain]));
   }
 
   async replay() {
@@ -77,7 +79,8 @@ export class ReplyView {
   }
 }
 
-function verdict({ isSame, at, count: tokens, isSameModel }) {
+function verdict({ isSame, at, count: tokens, given, isSameModel }) {
+  if (isSame && given) return `Identical: ${plural(tokens, "new token")} (${count(given)} were given).`;
   if (isSame) return `Identical: all ${plural(tokens, "token")} and the text came out the same again.`;
   if (at === null) return "Different: the tokens are the same, the text is not.";
   return `Different from token ${count(at + 1)} on${isSameModel ? "" : ": the model's weights have changed since"}.`;
@@ -98,7 +101,7 @@ function statsOf(reply, isRunning) {
   return parts.join(" · ");
 }
 
-/** Shows in `place` why there is no answer: with `left`, the seconds until it is asked for again. Nothing for 0 seconds. */
+/** Shows in `place` why there is no answer; left: seconds until it is asked for again, at 0 nothing is shown. */
 export function showNotice(place, error, left, ...actions) {
   if (left === 0) return place.replaceChildren();
   if (left === undefined || !place.querySelector(".left")) {

@@ -99,7 +99,7 @@ function changed() {
   refresh();
 }
 
-/** Brings all fields in line with `settings`, but for those that are being typed in, or have what cannot be used. */
+/** Brings all fields in line with `settings`, but for those in use, or with a value that cannot be used. */
 function refresh() {
   for (const { name } of FIELDS) {
     for (const input of inputs[name]) {

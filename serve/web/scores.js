@@ -1,6 +1,6 @@
-// What the model itself thought of each token of a reply. One call goes over prompt and reply again, but for the last
-// token, which it looks up among those that could come next: so a reply that fills the context is scored, too. Log
-// probabilities sent while streaming would be those after temperature, and slow it; these are the model's own.
+// What the model itself thought of each token of a reply. One call goes over prompt and reply again, the last token but
+// looked up among those that could come next: so a reply that fills the context is scored, too. While streaming, log
+// probabilities would be those after temperature, and slow it.
 
 import { patiently, sendJson } from "./api.js";
 import { facts } from "./server.js";
@@ -40,16 +40,13 @@ function read(meta) {
   });
 }
 
-/** What is left over beside the likeliest tokens is spread evenly over all others at most, at least over as few as can be. */
+/** The least is as if all other tokens were one, the most as if they were equally likely. */
 function entropy(top) {
   const bits = (p) => (p > 0 ? -p * Math.log2(p) : 0);
   const listed = top.reduce((sum, { p }) => sum + bits(p), 0);
   const rest = restOf(top);
-  const others = facts.vocab_size - top.length;
-  if (!others || rest < 1e-9) return [listed, listed];
-  const highest = Math.min(top.at(-1).p, rest);
-  const full = Math.floor(rest / highest);
-  return [listed + full * bits(highest) + bits(rest - full * highest), listed + others * bits(rest / others)];
+  const least = listed + bits(rest);
+  return [least, least + rest * Math.log2(Math.max(1, facts.vocab_size - top.length))];
 }
 
 /** The probability of all tokens but those in `top`. */

@@ -1,8 +1,8 @@
 // The list of conversations: open, rename, delete and bring back, export, import.
 
 import { current, leave, openConversation } from "./chat.js";
-import { MAX_TITLE, cut, fromFile, newConversation, toFile } from "./conversation.js";
-import { byId, el, iconButton, plural } from "./dom.js";
+import { MAX_TITLE, checked, cut, fromFile, newConversation, toFile } from "./conversation.js";
+import { byId, count, el, iconButton, onClick, plural } from "./dom.js";
 import { forget, loadAll, onFull, save } from "./store.js";
 
 const MAX_FILE = 20_000_000; // bytes; more than any browser keeps for a page
@@ -12,20 +12,21 @@ const result = byId("import-result");
 let conversations = loadAll();
 
 export function startSidebar() {
-  byId("new-chat").addEventListener("click", () => {
+  onClick("new-chat", () => {
     openAndClose(newConversation());
     byId("draft").focus();
   });
-  byId("export").addEventListener("click", exportAll);
-  byId("import").addEventListener("click", () => byId("import-file").click());
+  onClick("export", exportAll);
+  onClick("import", () => byId("import-file").click());
   byId("import-file").addEventListener("change", (event) => importFile(event.target));
+  // An offer to undo holds until something else is done: nobody has to be quick.
+  addEventListener("click", ({ target }) => byId("deleted").contains(target) || byId("deleted").replaceChildren(), true);
   onFull(() => (result.textContent = "The browser has no more room for this page. Export conversations, then delete some."));
   arrange();
   openConversation(conversations[0] ?? current());
   draw();
 }
 
-/** The open conversation was changed. */
 export function touched() {
   if (!conversations.includes(current()) && current().nodes.length) conversations.push(current());
   conversations.sort((a, b) => b.updated - a.updated);
@@ -35,6 +36,7 @@ export function touched() {
 function openAndClose(conversation) {
   openConversation(conversation);
   dialog.close();
+  if (!byId("tab-chat").hidden) byId("tab-chat").click();
   draw();
 }
 
@@ -96,7 +98,6 @@ function remove(conversation) {
     list.querySelector("[aria-current]").focus();
   };
   const undo = el("button", { onclick: bringBack }, "Undo");
-  // Stays until the next one is deleted: nobody has to be quick.
   byId("deleted").replaceChildren(el("span", {}, "Deleted “", el("bdi", {}, nameOf(conversation)), "”"), undo);
   draw();
   undo.focus();
@@ -114,8 +115,12 @@ async function importFile(input) {
   if (!file) return;
   try {
     if (file.size > MAX_FILE) throw new Error("It is larger than 20 MB.");
-    const found = fromFile(await file.text());
-    result.textContent = `Imported ${plural(found.length, "conversation")}.`;
+    const asFile = (conversation) => toFile([checked(conversation)]);
+    const known = new Set(conversations.map(asFile));
+    const all = fromFile(await file.text());
+    const found = all.filter((each) => !known.has(asFile(each)));
+    const skipped = all.length - found.length;
+    result.textContent = `Imported ${plural(found.length, "conversation")}${skipped ? `; skipped ${count(skipped)} already here` : ""}.`;
     conversations.push(...found);
     found.every(save); // the first for which there is no room says so
     if (found.length) openConversation(found[0]);
@@ -134,6 +139,6 @@ function arrange() {
     (narrow.matches ? dialog : byId("sidebar")).append(byId("sidebar-content"));
   };
   narrow.addEventListener("change", move);
-  byId("open-sidebar").addEventListener("click", () => dialog.showModal());
+  onClick("open-sidebar", () => dialog.showModal());
   move();
 }

@@ -1,4 +1,4 @@
-/** The data of each Server-Sent Event in `stream`, a byte stream, as it comes. */
+/** The data of each Server-Sent Event in `stream`, bytes, as it comes: one line each. */
 export async function* events(stream) {
   const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
@@ -6,12 +6,9 @@ export async function* events(stream) {
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
-      const blocks = (rest + value).split("\n\n");
-      rest = blocks.pop();
-      for (const block of blocks) {
-        const lines = block.split("\n").filter((line) => line.startsWith("data:"));
-        if (lines.length) yield lines.map((line) => line.slice(5).trimStart()).join("\n");
-      }
+      const lines = (rest + value).split("\n");
+      rest = lines.pop();
+      for (const line of lines) if (line.startsWith("data:")) yield line.slice(5).trimStart();
     }
   } finally {
     reader.cancel().catch(() => {});

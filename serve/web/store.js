@@ -1,4 +1,4 @@
-// What is kept in localStorage: conversations, one key each, so that saving one does not write the others; settings.
+// What is kept in localStorage: conversations, one key each; drafts; settings.
 
 import { checked } from "./conversation.js";
 
@@ -22,7 +22,10 @@ export function loadAll() {
 
 /** Whether the browser had room for it. */
 export const save = ({ id, ...rest }) => put(PREFIX + id, rest);
-export const forget = ({ id }) => localStorage.removeItem(PREFIX + id);
+export const forget = ({ id }) => {
+  localStorage.removeItem(PREFIX + id);
+  write(`draft.${id}`, "");
+};
 
 /** A setting, or `fallback`. */
 export function read(name, fallback) {
@@ -37,7 +40,8 @@ export const write = (name, value) => put(`microgpt.${name}`, value);
 
 function put(key, value) {
   try {
-    localStorage.setItem(key, JSON.stringify(value));
+    if (value === "") localStorage.removeItem(key);
+    else localStorage.setItem(key, JSON.stringify(value));
     return true;
   } catch {
     full();

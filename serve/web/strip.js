@@ -40,6 +40,6 @@ function show(now) {
   const most = Math.max(1, ...speeds);
   const points = speeds.map((each, i) => `${(WIDTH * i) / (KEPT - 1)},${HEIGHT - 1 - ((HEIGHT - 3) * each) / most}`);
   const line = byId("sparkline");
-  line.firstElementChild.setAttribute("points", `-2,${HEIGHT + 2} -2,${HEIGHT - 1} ${points.join(" ")} ${WIDTH + 2},${HEIGHT + 2}`);
+  line.firstElementChild.setAttribute("points", points.join(" "));
   line.setAttribute("aria-label", `Tokens per second over the last minute, at most ${count(most)}`);
 }

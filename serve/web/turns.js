@@ -6,16 +6,17 @@ import { ReplyView } from "./reply.js";
 /** One turn. onMove(step): another version of it is wanted. */
 class Turn {
   constructor(role, name, onMove) {
-    this.name = name;
     this.versions = el("span", { class: "versions" });
+    this.note = el("p", { class: "note small" });
     this.fit = el("p", { class: "fit small" });
-    this.element = el("article", { class: `turn ${role}`, tabindex: -1 });
+    this.element = el("article", { class: `turn ${role}`, tabindex: -1, "aria-label": name });
     this.previous = iconButton("left", "Previous version", () => onMove(-1));
     this.next = iconButton("right", "Next version", () => onMove(1));
   }
 
-  /** < 2/3 >: which version is shown, if there are several. */
-  showVersion(at, of) {
+  /** < 2/3 >: which version is shown, if there are several. note: what else is to be known of it. */
+  showVersion(at, of, note) {
+    this.note.textContent = note;
     // Not `disabled`, which would drop the focus of whoever steps through with the keyboard.
     this.previous.setAttribute("aria-disabled", at === 0);
     this.next.setAttribute("aria-disabled", at === of - 1);
@@ -26,9 +27,8 @@ class Turn {
   /** isUnfit: the model will not see this turn any more. isLast: of those. */
   showFit(isUnfit, isLast) {
     this.element.classList.toggle("unfit", isUnfit);
-    this.element.setAttribute("aria-label", this.name);
     this.fit.classList.toggle("unseen", !isLast);
-    this.fit.textContent = isUnfit ? "Will not fit: the model no longer sees what is above this line." : "";
+    this.fit.textContent = isUnfit ? "The model no longer sees what is above this line." : "";
   }
 }
 
@@ -41,7 +41,7 @@ export class UserTurn extends Turn {
     this.edit = iconButton("edit", "Edit", () => this.startEdit(onEdit), { class: "starts" });
     const copy = iconButton("copy", "Copy", () => copyText(text, copy));
     this.actions = el("div", { class: "actions" }, this.versions, this.edit, copy);
-    this.element.append(this.text, this.actions, this.fit);
+    this.element.append(this.text, this.note, this.actions, this.fit);
   }
 
   startEdit(onEdit) {
@@ -71,13 +71,12 @@ export class UserTurn extends Turn {
   }
 }
 
-/** What the model said. */
 export class AssistantTurn extends Turn {
   constructor(onMove, { onRegenerate, onContinue, onChoose }) {
     super("assistant", "Reply", onMove);
     this.continue = button("more", "Continue", onContinue, { class: "quiet starts" });
-    this.view = new ReplyView(onChoose, button("redo", "Regenerate", onRegenerate, { class: "quiet starts" }), this.continue);
-    this.view.actions.prepend(this.versions);
-    this.element.append(...this.view.parts, this.fit);
+    this.view = new ReplyView(onChoose, [button("redo", "Regenerate", onRegenerate, { class: "quiet starts" }), this.continue]);
+    this.view.actions.append(this.versions); // last, so that the buttons stay where they were
+    this.element.append(...this.view.parts, this.note, this.fit);
   }
 }

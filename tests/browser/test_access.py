@@ -145,7 +145,7 @@ class TestStates:
         page.get_by_role("textbox", name="Message", exact=True).fill("and then what happened to them all? " * 12)
         eventually(lambda: page.locator(".turn.unfit").count() > 0, page)
         check(page)
-        line = page.get_by_text("Will not fit").last
+        line = page.get_by_text("The model no longer sees").last
         line.evaluate("line => scrollTo(0, scrollY + line.getBoundingClientRect().top - 200)")
         picture(page, f"overflow-{look}")
 

@@ -196,6 +196,50 @@ def test_a_deleted_conversation_can_be_brought_back_until_then_it_is_gone(page: 
     assert page.evaluate("Object.keys(localStorage).filter(key => key.startsWith('microgpt.conversation.'))") == []
 
 
+def test_what_is_here_already_is_not_imported_again(page: Page, tmp_path: Path):
+    ask(page, "hello!")
+    with page.expect_download() as download:
+        press(page, "Export")
+    file = tmp_path / "export.json"
+    download.value.save_as(file)
+    page.locator("#import-file").set_input_files(file)
+    expect(page.locator("#import-result")).to_contain_text("skipped 1")
+    expect(page.get_by_role("list", name="Conversations").get_by_role("listitem")).to_have_count(1)
+
+
+def test_each_conversation_keeps_its_draft(page: Page):
+    draft = page.get_by_role("textbox", name="Message", exact=True)
+    ask(page, "hello!")
+    draft.fill("for the first")
+    page.get_by_role("tab", name="Generate").click()
+    press(page, "New chat")
+    expect(draft).to_be_focused()
+    expect(draft).to_have_value("")
+    draft.fill("for a new one")
+    page.reload()
+    expect(draft).to_have_value("for the first")
+    press(page, "New chat")
+    expect(draft).to_have_value("for a new one")
+
+
+def test_an_early_edit_says_which_version_keeps_the_later_messages(page: Page):
+    ask(page, "hello!")
+    ask(page, "thank you")
+    press(user_turns(page).first, "Edit")
+    page.get_by_role("textbox", name="Edit message").fill("what is 3 + 4?")
+    press(page, "Send edited")
+    expect(user_turns(page).first).to_contain_text("Version 1 keeps 2 later messages.")
+    press(user_turns(page).first, "Previous version")
+    expect(user_turns(page).first).not_to_contain_text("later messages")
+
+
+def test_a_message_that_was_cut_says_so(page: Page):
+    ask(page, "The cow says moo. " * 200)
+    expect(user_turns(page)).to_contain_text("tokens of this message were cut")
+    page.reload()
+    expect(user_turns(page)).to_contain_text("tokens of this message were cut")
+
+
 def test_export_and_import_bring_everything_back(page: Page, open_page: Open, tmp_path: Path):
     greedy(page)
     reply = ask(page, "what is 3 + 4?")

@@ -51,6 +51,18 @@ def test_a_prompt_is_continued(page: Page):
     assert "Once upon a time" in str(requests.bodies[-1]) or "input_ids" in requests.bodies[-1]
 
 
+def test_a_sample_begins_with_its_prompt_and_marks_special_tokens(page: Page):
+    page.get_by_role("tab", name="Generate").click()
+    page.get_by_role("textbox", name="Prompt").fill("Hello")
+    press(page, "Insert chat markers")
+    prompt = "<user>Hello<end_turn><assistant>"
+    expect(page.get_by_role("textbox", name="Prompt")).to_have_value(prompt)
+    generate(page, 1, prompt)
+    expect(page.locator(".sample[data-state=done]")).to_have_count(1, timeout=30_000)
+    assert (samples(page).first.locator(".given").text_content() or "") == prompt
+    assert samples(page).first.locator(".given .special").all_inner_texts() == ["<user>", "<end_turn>", "<assistant>"]
+
+
 def test_samples_fill_while_they_stream_and_stop_cancels_all(open_page: Open, slow_server: ServerProcess):
     page = open_page(slow_server, path="/#generate")
     generate(page, 8)

@@ -85,6 +85,24 @@ def test_pointing_with_the_mouse_shows_ten_alternatives_that_the_server_confirms
         assert percent == pytest.approx(100 * math.exp(logprob), abs=0.06)
 
 
+@pytest.mark.parametrize("size", [(1280, 800), (1280, 480), (375, 667)])
+def test_the_alternatives_never_cover_their_token(open_page: Open, size: tuple[int, int]):
+    page = open_page(viewport={"width": size[0], "height": size[1]})
+    reply = with_probabilities(page)
+    tokens = reply.locator(".token")
+    for token in (tokens.first, tokens.last):
+        token.click()
+        popover = page.locator("#alternatives")
+        expect(popover).to_be_visible()
+        at, box = token.bounding_box(), popover.bounding_box()
+        assert at is not None
+        assert box is not None
+        assert box["y"] >= at["y"] + at["height"] or box["y"] + box["height"] <= at["y"]
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= size[1]
+        page.keyboard.press("Escape")
+
+
 def test_touch_shows_the_alternatives_too(open_page: Open):
     page = open_page(has_touch=True, viewport={"width": 375, "height": 812}, is_mobile=True)
     reply = with_probabilities(page)
@@ -186,7 +204,7 @@ def test_turns_that_will_not_fit_are_marked_before_they_are_dropped(page: Page, 
     page.get_by_role("textbox", name="Message", exact=True).fill(draft)
     unfit = page.locator(".turn.unfit")
     eventually(lambda: unfit.count() > 0, page)
-    expect(unfit.first).to_contain_text("Will not fit")
+    expect(unfit.first).to_contain_text("The model no longer sees")
     promised = numbers(page)["dropped"]
     messages = [{"role": role, "content": text} for role, text in zip(ROLES, [*said, draft], strict=True)]
     answer = post(server, "/microgpt/v1/chat", {"messages": messages, "max_tokens": 1})
