@@ -31,9 +31,7 @@ INFO_SLOTS = 2**18  # at 100 a second a client needs its slot for a second after
 LINGER_S = 1.0  # open connections live on until they have been quiet for this long, so that requests get a 503
 MAX_LINGER_S = 5.0  # however much comes
 FLUSH_S = 5.0  # most that clients may take to read the ends of their answers
-MAX_UNSENT_BYTES = (
-    64 * 1024
-)  # of an answer, in the system's memory; else it takes 4 MiB for a client that does not read
+MAX_UNSENT_BYTES = 64 * 1024  # of an answer, in the system's memory; else 4 MiB for a client that does not read
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -89,10 +89,8 @@ class Engine:
 
     @property
     def has_work(self) -> bool:
-        """Whether `step` has anything to do or to report."""
-        if self._cancelled:
-            return True
-        return not self._is_paused and (len(self._live) > len(self._held) if self._held else bool(self._live))
+        """Whether `step` has anything to do or to report. Not while paused, nor where all that is left is held."""
+        return bool(self._cancelled) or (not self._is_paused and len(self._live) > len(self._held))
 
     @property
     def stats(self) -> Stats:
@@ -204,11 +202,6 @@ class Engine:
         del self._live[request_id]
         self._cancelled += sorted(ended, key=lambda end: end.index)
 
-    def cancel_all(self) -> None:
-        """`cancel` every live request."""
-        for request_id in list(self._live):
-            self.cancel(request_id)
-
     @property
     def is_paused(self) -> bool:
         return self._is_paused
@@ -236,11 +229,6 @@ class Engine:
     def is_idle(self) -> bool:
         """Whether no request is running or waiting."""
         return not self._live
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether everything that happened was reported, and nothing more will before `resume` or `release`."""
-        return not self.has_work
 
     def retract(self) -> int:
         """Take slot and pages from every running sequence; how many there were. They come back first, in order, their

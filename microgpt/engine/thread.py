@@ -160,7 +160,7 @@ class EngineThread:
     def _take_commands(self, engine: Engine) -> bool:
         """Wait for work, pass all commands on to the engine; False when it is time to stop."""
         while self._commands.qsize() or not engine.has_work:
-            if self._unsettled and engine.is_settled:
+            if self._unsettled and not engine.has_work:
                 self._answer(self._unsettled.popleft(), engine)
                 if not self._unsettled:
                     engine.release()

@@ -228,9 +228,9 @@ def test_requests_that_come_while_it_holds_wait_for_those_before(checkpoint: Che
     engine.add(GenerationRequest("before", (1, 2), SamplingParams(max_tokens=10)))
     engine.hold()
     engine.add(GenerationRequest("after", (1, 2), SamplingParams(max_tokens=10)))
-    assert not engine.is_settled
+    assert engine.has_work
     assert {event.request_id for event in drain(engine)} == {"before"}
-    assert engine.is_settled
+    assert not engine.has_work
     assert not engine.is_idle
     engine.release()
     assert {event.request_id for event in drain(engine)} == {"after"}
