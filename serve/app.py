@@ -141,7 +141,7 @@ def build_app(
             allow_headers=("authorization", "content-type", "x-request-id"),
             expose_headers=("x-request-id", "retry-after", "ratelimit", "ratelimit-policy"),
         )
-    inner = guarded(inner, settings.host, settings.allowed_hosts, settings.cors_origins)
+    inner = guarded(inner, settings.host, settings.allowed_hosts, settings.cors_origins, ADMIN_PATHS)
     return AccessLayer(inner, metrics, settings.log_format)
 
 
