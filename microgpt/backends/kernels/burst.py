@@ -240,11 +240,9 @@ def _decode_columns(common, room, rows, thread, team):
             normalise(shared, r * Cs, room, norm + r * Cs, C)
         if has_heads:
             for i in range(3):
-                at = i * C + thread * width
-                row = layer * 3 * C + at  # of all layers' matrices
                 matmul(
-                    STORE, rows, width, C, room, norm, Cs, w, row * C, scales, row, ZERO,
-                    shared, qkv + at, Qs, ZERO, ONE,
+                    STORE, rows, width, C, room, norm, Cs, w, ZERO, scales, ZERO, (3 * layer + i) * team + thread,
+                    shared, qkv + i * C + thread * width, Qs, ZERO, ONE,
                 )  # fmt: skip
             for r in range(rows):
                 _attend_shared(
