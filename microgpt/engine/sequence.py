@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from microgpt.engine.guide import Guide
 from microgpt.logprobs import TokenLogprobs
-from microgpt.request import Finished, FinishReason, GenerationRequest, PromptScored, TokenEvent, Usage
+from microgpt.request import Event, Finished, FinishReason, GenerationRequest, PromptScored, TokenEvent, Usage
 from microgpt.stops import StopMatcher, StopRules
 from microgpt.text_stream import TextStream
 
@@ -213,13 +213,33 @@ class Sequence:
         index = self.samples.start
         return Finished(self.request.id, reason, self.usage, index, matched, self.queue_s, self.num_retractions)
 
-    def begin_next(self, text_stream: TextStream) -> None:
-        """Go on to the next sample: all of the prompt but its last token is there already."""
-        self.samples = self.samples[1:]
-        self.num_computed = self.num_reused = self.num_prompt - 1
+    def append_samples(
+        self, token_ids: tuple[int, ...], logprobs: tuple[TokenLogprobs, ...], ends: SequenceOf[int]
+    ) -> list[Event]:
+        """Take sampled tokens that end samples, at `ends`, each of which another one follows: what happened. Of the
+        next sample, all of the prompt but its last token is there already.
+
+        One loop, as many samples of the smallest models end in each burst: nothing but stop tokens and the limit ends
+        these, see Job.can_repeat.
+        """
+        request, push_last, end_token_ids = self.request, self.text_stream.push_last, self.request.params.end_token_ids
+        request_id, num_prompt, index = request.id, self.num_prompt, self.samples.start
+        num_before, num_reused, start = len(self.output_ids), self.num_reused, 0
+        events: list[Event] = []
+        for end in ends:
+            sampled, last = token_ids[start:end], token_ids[end - 1]
+            reason, matched = (FinishReason.STOP, last) if last in end_token_ids else (FinishReason.LENGTH, None)
+            usage = Usage(num_prompt, num_before + end - start, num_reused)
+            events += (
+                TokenEvent(request_id, sampled, push_last(sampled), index, logprobs[start:end], num_reused),
+                Finished(request_id, reason, usage, index, matched, self.queue_s, self.num_retractions),
+            )
+            index, start, num_before, num_reused = index + 1, end, 0, num_prompt - 1
+        self.samples = range(index, self.samples.stop)
+        self.num_computed = self.num_reused = num_reused
         self.output_ids = []
         self.num_resumed = 0
-        self.text_stream = text_stream
+        return events
 
     def retract(self) -> None:
         """Its slot and pages are gone; it keeps what it has sampled."""
