@@ -65,6 +65,7 @@ _FEED, _ROW = struct.Struct("5q"), struct.Struct("3q")
 _INT8_MAX = 127
 _NOT_FINITE = "the model produced numbers that are not finite"
 _HUGE_PAGE = 2 << 20
+_LINE = 64  # bytes
 
 
 class NumbaBackend:
@@ -102,8 +103,8 @@ class NumbaBackend:
         self._weights = _weights(config, checkpoint.tensors, dtype, self._kept)
         self._uses_columns = self._weights.matrices.nbytes >= _COLUMN_BYTES
         self._cache = Cache(
-            np.zeros(self.num_pages * self._sizes.key_page, kept),
-            np.zeros(self.num_pages * self._sizes.value_page, kept),
+            _zeros(self.num_pages * self._sizes.key_page, kept),
+            _zeros(self.num_pages * self._sizes.value_page, kept),
             np.zeros((max_slots, pages_for(config.block_size)), np.int32),
         )
         self._slots = _new_slots(config, max_slots)
@@ -120,12 +121,13 @@ class NumbaBackend:
             (self._slots.ints, self._slots.floats, self._slots.seeds, self._cache.tables.T, self._feeds.ints,
              self._feeds.rows),
         )  # fmt: skip
+        self._sampled = memoryview(self._feeds.sampled.reshape(-1))
         self._table_bytes = self._cache.tables[0].nbytes
         self._control = np.zeros(kernel.CONTROL_SIZE, np.int64)
         self._common = kernel.Common(
             self._sizes, self._weights, self._cache, self._slots, self._feeds,
             _new_room(self._sizes, config, number),
-            np.zeros(min(kernel.BLOCK_ROWS, max_slots) * self._sizes.logits_stride, number), _new_columns(3, max_slots),
+            _zeros(min(kernel.BLOCK_ROWS, max_slots) * self._sizes.logits_stride, number), _new_columns(3, max_slots),
             self._control,
         )  # fmt: skip
         self._own = _new_own(self._sizes, config, max_slots, number)
@@ -255,7 +257,7 @@ class NumbaBackend:
         scores = self._scores(feeds) if num_scored else {}
         return [
             _result(
-                state.sampled[i, :count],
+                self._sampled[i * _MAX_STEPS : i * _MAX_STEPS + count],
                 self._num_samples[feed.slot] > 1,
                 bad,
                 self._reports(feed.slot, count) if self._reported else (),
@@ -376,7 +378,7 @@ def _token_logprobs(reports: np.ndarray, count: int, num_top: int, num_given: in
 
 
 def _result(
-    sampled: np.ndarray,
+    sampled: memoryview,
     repeats: bool,
     failed: int,
     logprobs: tuple[TokenLogprobs, ...],
@@ -388,7 +390,7 @@ def _result(
     token_ids = sampled.tolist()
     ends: list[int] = []
     if repeats:
-        are_ends, end = (sampled < 0).tobytes(), 0
+        are_ends, end = np.less(sampled, 0).tobytes(), 0
         while end := are_ends.find(True, end) + 1:
             ends.append(end)
             token_ids[end - 1] = ~token_ids[end - 1]
@@ -433,7 +435,7 @@ def _sizes(config: ModelConfig) -> Sizes:
 
 
 def _new_room(sizes: Sizes, config: ModelConfig, number: np.dtype) -> np.ndarray:
-    return np.zeros(sizes.chains_at + max(config.n_head, ATTEND_ROWS) * 2 * sizes.value_stride, number)
+    return _zeros(sizes.chains_at + max(config.n_head, ATTEND_ROWS) * 2 * sizes.value_stride, number)
 
 
 def _new_own(sizes: Sizes, config: ModelConfig, max_slots: int, number: np.dtype) -> kernel.Own:
@@ -442,10 +444,18 @@ def _new_own(sizes: Sizes, config: ModelConfig, max_slots: int, number: np.dtype
     return kernel.Own(
         going=_new_columns(3, max_slots),
         room=_new_room(sizes, config, number),
-        logits=np.zeros(kernel.LOGIT_ROWS * vocab, number),
-        sample_room=SampleRoom(np.zeros(vocab // LANES + 1), np.zeros(vocab, np.int32), np.zeros(vocab, number)),
+        logits=_zeros(kernel.LOGIT_ROWS * vocab, number),
+        sample_room=SampleRoom(np.zeros(vocab // LANES + 1), np.zeros(vocab, np.int32), _zeros(vocab, number)),
         clock=np.zeros(2, np.int64),
     )
+
+
+def _zeros(n: int, number: DTypeLike) -> np.ndarray:
+    """n zeros for vectors, from the beginning of a cache line on: a vector that lies in two lines is loaded twice."""
+    size = n * np.dtype(number).itemsize
+    memory = np.zeros(size + _LINE, np.uint8)
+    start = -memory.ctypes.data % _LINE
+    return memory[start : start + size].view(number)
 
 
 def _new_columns(fields: int, n: int, number: DTypeLike = np.int64) -> np.ndarray:
@@ -473,7 +483,7 @@ def _new_slots(config: ModelConfig, n: int) -> Slots:
 def _new_feeds(sizes: Sizes, n: int, tokens: int, number: np.dtype) -> kernel.Feeds:
     return kernel.Feeds(
         ints=_new_columns(5, n), rows=_new_columns(3, tokens),
-        last=np.zeros(n * sizes.x_stride, number), sampled=np.zeros((n, _MAX_STEPS), np.int32),
+        last=_zeros(n * sizes.x_stride, number), sampled=np.zeros((n, _MAX_STEPS), np.int32),
         scored=np.zeros((2, tokens), np.int64),
         reports=np.zeros(tokens * _report_width(MAX_TOP_LOGPROBS, MAX_GIVEN_LOGPROBS)),
     )  # fmt: skip
@@ -490,7 +500,9 @@ def _weights(config: ModelConfig, tensors: Mapping[str, StoredTensor], dtype: st
         [["lm_head"]],
     ]
     table_dtype = "float32" if dtype == "int8" else dtype
-    tables = np.concatenate([_table(_stored([tensors[name]], table_dtype, kept)) for name in ("wte", "wpe")])
+    rows = np.concatenate([_table(_stored([tensors[name]], table_dtype, kept)) for name in ("wte", "wpe")])
+    tables = _zeros(rows.size, rows.dtype)
+    tables[:] = rows
     parts = [_matrix([tensors[name] for name in names], dtype, kept) for group in groups for names in group]
     matrices = _on_huge_pages(np.concatenate([pack(bits) for bits, _ in parts]))
     return Weights(tables, matrices, np.concatenate([scales for _, scales in parts]))

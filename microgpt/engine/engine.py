@@ -385,7 +385,7 @@ class Engine:
         request, first, rules = job.request, job.next_sample, job.stop_rules
         num_samples = 1
         if self.backend.repeats and request.num_samples > 1 and job.can_repeat:
-            num_samples = samples_for_slot(job, len(self._free_slots), self._num_parameters)
+            num_samples = samples_for_slot(job, max(1, len(self._free_slots) - self._num_reserved), self._num_parameters)
         job.next_sample += num_samples
         sequence = Sequence(
             job,

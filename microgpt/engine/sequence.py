@@ -132,11 +132,6 @@ class Sequence:
         return self.guide is not None and self.num_computed >= self.num_prefill - 1
 
     @property
-    def usage(self) -> Usage:
-        """Of the sample being made."""
-        return Usage(self.num_prompt, len(self.output_ids), self.num_reused)
-
-    @property
     def num_tokens(self) -> int:
         return self.num_prompt + len(self.output_ids)
 
@@ -182,7 +177,8 @@ class Sequence:
         With a stop in the text, tokens after the one that completes it do not count. is_complete: whether a constraint
         lets nothing follow.
         """
-        params, stops = self.request.params, self.stops
+        job, stops = self.job, self.stops
+        request = job.request
         reason = matched = None
         text = ""
         if stops is not None:
@@ -192,9 +188,9 @@ class Sequence:
                 reason, matched = FinishReason.STOP, stops.match.stop
         self.output_ids += token_ids
         if reason is None:
-            if token_ids[-1] in params.end_token_ids:
+            if token_ids[-1] in request.params.end_token_ids:
                 reason, matched = FinishReason.STOP, token_ids[-1]
-            elif len(self.output_ids) >= self.job.limit:
+            elif len(self.output_ids) >= job.limit:
                 reason = FinishReason.LENGTH
             elif is_complete:
                 reason, matched = FinishReason.STOP, token_ids[-1]
@@ -202,16 +198,18 @@ class Sequence:
                 text = self.text_stream.push(token_ids) if reason is None else self.text_stream.push_last(token_ids)
             elif reason is not None:
                 text += stops.finish(self.text_stream.flush())
-        index = self.samples.start
-        event = TokenEvent(self.request.id, token_ids, text, index, logprobs[: len(token_ids)], self.num_reused)
+        event = TokenEvent(
+            request.id, token_ids, text, self.samples.start, logprobs[: len(token_ids)], self.num_reused
+        )  # fmt: skip
         if reason is None:
             return event, None
         return event, self.finished(reason, matched)
 
     def finished(self, reason: FinishReason, matched: int | str | None = None) -> Finished:
         """The end of the sample being made."""
-        index = self.samples.start
-        return Finished(self.request.id, reason, self.usage, index, matched, self.queue_s, self.num_retractions)
+        request = self.job.request
+        usage = Usage(len(request.prompt_ids), len(self.output_ids), self.num_reused)
+        return Finished(request.id, reason, usage, self.samples.start, matched, self.queue_s, self.num_retractions)
 
     def append_samples(
         self, token_ids: tuple[int, ...], logprobs: tuple[TokenLogprobs, ...], ends: SequenceOf[int]
