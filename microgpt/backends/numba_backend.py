@@ -56,16 +56,21 @@ _SOLO_PRODUCTS = 1_000_000
 # cache, and the threads' meetings (seven a layer) cost more than they gain.
 _COLUMN_BYTES = 2 << 20
 
-# One column of the arrays that have a column for each slot, feed or row: written as a whole, where numpy would take a
-# microsecond for each array, and columns lie apart in memory, so that threads do not write into each other's lines.
-_SLOT_INTS, _SLOT_FLOATS = struct.Struct(f"{NUM_INTS}q"), struct.Struct(f"{NUM_FLOATS}d")
-_SLOT_SEEDS = struct.Struct("2Q")  # START, NEXT_SEED
-_FEED, _ROW = struct.Struct("5q"), struct.Struct("3q")
+_LINE = 64  # bytes of a cache line
+
+
+def _column(fields: str) -> struct.Struct:
+    """One column of an array that has one for each slot or feed, in whole cache lines: threads that work on neighbours
+    do not wait for each other's lines. A struct is written at once, where numpy takes a microsecond for each array."""
+    return struct.Struct(f"{fields}{-struct.calcsize(fields) % _LINE}x")
+
+
+_SLOT_INTS, _SLOT_FLOATS, _SLOT_SEEDS = _column(f"{NUM_INTS}q"), _column(f"{NUM_FLOATS}d"), _column("2Q")
+_FEED, _ROW = _column("5q"), struct.Struct("3q")
 
 _INT8_MAX = 127
 _NOT_FINITE = "the model produced numbers that are not finite"
 _HUGE_PAGE = 2 << 20
-_LINE = 64  # bytes
 
 
 class NumbaBackend:
@@ -127,7 +132,7 @@ class NumbaBackend:
         self._common = kernel.Common(
             self._sizes, self._weights, self._cache, self._slots, self._feeds,
             _new_room(self._sizes, config, number),
-            _zeros(min(kernel.BLOCK_ROWS, max_slots) * self._sizes.logits_stride, number), _new_columns(3, max_slots),
+            _zeros(min(kernel.BLOCK_ROWS, max_slots) * self._sizes.logits_stride, number), _new_columns(_ROW, max_slots),
             self._control,
         )  # fmt: skip
         self._own = _new_own(self._sizes, config, max_slots, number)
@@ -253,7 +258,7 @@ class NumbaBackend:
             team = self.num_threads
             self._team.begin()
         kernel.run(self._common, self._own, 0, team, 0, self._byte)
-        counts, failed = state.ints[kernel.NUM_SAMPLED_NOW :, : len(feeds)].tolist()
+        counts, failed = state.ints[kernel.NUM_SAMPLED_NOW : kernel.FAILED + 1, : len(feeds)].tolist()
         scores = self._scores(feeds) if num_scored else {}
         return [
             _result(
@@ -442,11 +447,11 @@ def _new_own(sizes: Sizes, config: ModelConfig, max_slots: int, number: np.dtype
     """What one thread needs for itself."""
     vocab = sizes.logits_stride
     return kernel.Own(
-        going=_new_columns(3, max_slots),
+        going=_new_columns(_ROW, max_slots),
         room=_new_room(sizes, config, number),
         logits=_zeros(kernel.LOGIT_ROWS * vocab, number),
-        sample_room=SampleRoom(np.zeros(vocab // LANES + 1), np.zeros(vocab, np.int32), _zeros(vocab, number)),
-        clock=np.zeros(2, np.int64),
+        sample_room=SampleRoom(_zeros(vocab // LANES + 1, np.float64), _zeros(vocab, np.int32), _zeros(vocab, number)),
+        clock=_zeros(2, np.int64),
     )
 
 
@@ -458,9 +463,10 @@ def _zeros(n: int, number: DTypeLike) -> np.ndarray:
     return memory[start : start + size].view(number)
 
 
-def _new_columns(fields: int, n: int, number: DTypeLike = np.int64) -> np.ndarray:
+def _new_columns(column: struct.Struct, n: int, number: DTypeLike = np.int64) -> np.ndarray:
     """(fields, n), the fields of a column side by side."""
-    return np.zeros((fields, n), number, order="F")
+    fields = column.size // 8
+    return _zeros(fields * n, number).reshape((fields, n), order="F")
 
 
 def _bytes_of(columns: np.ndarray) -> memoryview:
@@ -470,8 +476,8 @@ def _bytes_of(columns: np.ndarray) -> memoryview:
 
 def _new_slots(config: ModelConfig, n: int) -> Slots:
     return Slots(
-        ints=_new_columns(NUM_INTS, n), floats=_new_columns(NUM_FLOATS, n, np.float64),
-        seeds=_new_columns(2, n, np.uint64),
+        ints=_new_columns(_SLOT_INTS, n), floats=_new_columns(_SLOT_FLOATS, n, np.float64),
+        seeds=_new_columns(_SLOT_SEEDS, n, np.uint64),
         marks=np.zeros((n, config.vocab_size), np.uint8),
         ids=np.zeros((n, config.vocab_size + MAX_GIVEN_LOGPROBS), np.int32),
         by_token=np.zeros((n, 3, config.vocab_size)),
@@ -482,7 +488,7 @@ def _new_slots(config: ModelConfig, n: int) -> Slots:
 
 def _new_feeds(sizes: Sizes, n: int, tokens: int, number: np.dtype) -> kernel.Feeds:
     return kernel.Feeds(
-        ints=_new_columns(5, n), rows=_new_columns(3, tokens),
+        ints=_new_columns(_FEED, n), rows=_new_columns(_ROW, tokens),
         last=_zeros(n * sizes.x_stride, number), sampled=np.zeros((n, _MAX_STEPS), np.int32),
         scored=np.zeros((2, tokens), np.int64),
         reports=np.zeros(tokens * _report_width(MAX_TOP_LOGPROBS, MAX_GIVEN_LOGPROBS)),
