@@ -33,9 +33,12 @@ class TextStream:
         return self._decoder.decode(self._encode(token_ids))
 
     def push_last(self, token_ids: Iterable[int]) -> str:
-        """As `push` and then `flush`."""
+        """As `push` and then `flush`; the stream is as new then, for another sequence."""
         text = self._encode(token_ids)
-        return text.decode("utf-8", "replace") if self._decoder is None else self._decoder.decode(text, final=True)
+        if self._decoder is None:
+            return text.decode("utf-8", "replace")
+        last, self._decoder = self._decoder.decode(text, final=True), None
+        return last
 
     def pieces(self, token_ids: Iterable[int]) -> list[str]:
         """As `push`, token by token: the characters that each of them completes."""

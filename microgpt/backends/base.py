@@ -8,8 +8,7 @@ decode steps, sampling included, as time allows.
 
 import ctypes
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from microgpt.checkpoint import Checkpoint
 from microgpt.config import ModelConfig
@@ -28,8 +27,7 @@ BACKENDS = ("auto", "numba", "torch")
 PAGE_TOKENS = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Feed:
+class Feed(NamedTuple):
     """One slot's part of a burst: token_ids stand at positions start, start + 1, ... of the slot's sequence.
 
     sample: whether the last of them is followed by sampling, and that by decoding as far as the burst goes. A
@@ -50,8 +48,7 @@ class Feed:
     allowed: Mask | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Burst:
+class Burst(NamedTuple):
     """What came of one Feed: sampled ids in order (the last one not yet in the KV cache), or what went wrong.
 
     ends: where samples ended that another one followed, as counts of token_ids. logprobs: of each of token_ids, where

@@ -8,12 +8,14 @@ import itertools
 import logging
 import mmap
 import os
+import struct
 import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from microgpt.backends.base import PAGE_TOKENS, Burst, Feed, page_count, pages_for
 from microgpt.backends.kernels import burst as kernel
@@ -27,13 +29,10 @@ from microgpt.backends.kernels.sample import (
     IN_OUTPUT,
     IN_PROMPT,
     MASKED,
-    NEXT_SEED,
-    NUM_BANNED,
     NUM_FLOATS,
     NUM_INTS,
     NUM_REPORTED,
     REFERENCE_RNG,
-    START,
     STOP,
     SUPPRESSED,
     SampleRoom,
@@ -58,6 +57,18 @@ _SOLO_PRODUCTS = 1_000_000
 _COLUMN_BYTES = 2 << 20
 # The same for one sequence, which otherwise one thread decodes alone.
 _LONE_COLUMN_BYTES = 256 << 10
+
+_LINE = 64  # bytes of a cache line
+
+
+def _column(fields: str) -> struct.Struct:
+    """One column of an array that has one for each slot or feed, in whole cache lines: threads that work on neighbours
+    do not wait for each other's lines. A struct is written at once, where numpy takes a microsecond for each array."""
+    return struct.Struct(f"{fields}{-struct.calcsize(fields) % _LINE}x")
+
+
+_SLOT_INTS, _SLOT_FLOATS, _SLOT_SEEDS = _column(f"{NUM_INTS}q"), _column(f"{NUM_FLOATS}d"), _column("2Q")
+_FEED, _ROW = _column("5q"), struct.Struct("3q")
 
 _INT8_MAX = 127
 _NOT_FINITE = "the model produced numbers that are not finite"
@@ -89,6 +100,7 @@ class NumbaBackend:
         self.dtype = dtype
         number = np.dtype(np.float64 if dtype == "float64" else np.float32)
         kept = np.dtype(np.int16) if dtype == "int8" else number  # int16: the bits of float16
+        self._num_parameters = config.num_parameters  # which takes long to count
         self.num_slots = max_slots
         self.num_pages = page_count(config, kept.itemsize, max_slots, kv_bytes)
         self.num_threads = min(num_threads or _num_cores(), kernel.MAX_TEAM)
@@ -99,8 +111,8 @@ class NumbaBackend:
         self._uses_columns = self._weights.matrices.nbytes >= _COLUMN_BYTES
         self._shares_one = self._weights.matrices.nbytes >= _LONE_COLUMN_BYTES
         self._cache = Cache(
-            np.zeros(self.num_pages * self._sizes.key_page, kept),
-            np.zeros(self.num_pages * self._sizes.value_page, kept),
+            _zeros(self.num_pages * self._sizes.key_page, kept),
+            _zeros(self.num_pages * self._sizes.value_page, kept),
             np.zeros((max_slots, pages_for(config.block_size)), np.int32),
         )
         self._slots = _new_slots(config, max_slots)
@@ -108,13 +120,22 @@ class NumbaBackend:
         # tokens and of how many given ones they tell.
         self._reported: dict[int, tuple[int, int]] = {}
         self._limits = [0] * max_slots  # how many tokens each slot's samples may have in all
+        self._num_samples = [1] * max_slots
+        self._marked: list[tuple[tuple[int, ...], tuple[int, ...]]] = [((), ())] * max_slots  # ids that are suppressed, and that stop
         self._scored: dict[int, tuple[int, int]] = {}
         self._feeds = _new_feeds(self._sizes, max_slots, _MAX_TOKENS + max_slots + config.block_size, number)
+        self._slot_ints, self._slot_floats, self._slot_seeds, self._tables, self._feed_ints, self._feed_rows = map(
+            _bytes_of,
+            (self._slots.ints, self._slots.floats, self._slots.seeds, self._cache.tables.T, self._feeds.ints,
+             self._feeds.rows),
+        )  # fmt: skip
+        self._sampled = memoryview(self._feeds.sampled.reshape(-1))
+        self._table_bytes = self._cache.tables[0].nbytes
         self._control = np.zeros(kernel.CONTROL_SIZE, np.int64)
         self._common = kernel.Common(
             self._sizes, self._weights, self._cache, self._slots, self._feeds,
             _new_room(self._sizes, config, number),
-            np.zeros(min(kernel.BLOCK_ROWS, max_slots) * self._sizes.logits_stride, number), _new_going(max_slots),
+            _zeros(min(kernel.BLOCK_ROWS, max_slots) * self._sizes.logits_stride, number), _new_columns(_ROW, max_slots),
             self._control,
         )  # fmt: skip
         self._own = _new_own(self._sizes, config, max_slots, number)
@@ -154,23 +175,17 @@ class NumbaBackend:
         output_ids: Sequence[int] = (),
     ) -> None:
         slots = self._slots
-        marks, ids = slots.marks[slot], slots.ids[slot]
-        marks[ids[: slots.ints[NUM_BANNED, slot]]] = 0
-        marks[list(params.suppress_token_ids)] |= SUPPRESSED
-        marks[list(params.end_token_ids)] |= STOP
-        banned = sorted({*params.suppress_token_ids, *params.end_token_ids})
-        ids[: len(banned)] = banned
+        num_banned = self._mark(slot, params.suppress_token_ids, params.end_token_ids)
         num_top = num_given = 0
         self._reported.pop(slot, None)
         self._scored.pop(slot, None)
         if params.logprobs or params.prompt_logprobs_start is not None:
             num_top, num_given = min(params.top_logprobs, self.config.vocab_size), len(params.logprob_token_ids)
-            ids[len(banned) : len(banned) + num_given] = params.logprob_token_ids
+            slots.ids[slot, num_banned : num_banned + num_given] = params.logprob_token_ids
             if params.logprobs:
                 self._reported[slot] = num_top, num_given
             if params.prompt_logprobs_start is not None:
                 self._scored[slot] = num_top, num_given
-        top_k = min(params.top_k, self.config.vocab_size)
         is_adjusted = params.has_penalties or bool(params.logit_bias)
         if is_adjusted:
             by_token = slots.by_token[slot]
@@ -179,21 +194,38 @@ class NumbaBackend:
             np.add.at(by_token[IN_OUTPUT], list(output_ids), 1)
             for token, bias in params.logit_bias:
                 by_token[BIAS, token] = bias
-        slots.ints[:, slot] = (
-            limit, len(output_ids), params.min_tokens, top_k, self._rng, len(banned), len(samples) - 1,
-            prompt_ids[-1] if prompt_ids else 0, len(prompt_ids) - 1, is_adjusted,
+        num_samples, last = len(samples), len(prompt_ids) - 1
+        _SLOT_INTS.pack_into(
+            self._slot_ints, slot * _SLOT_INTS.size,
+            limit, len(output_ids), params.min_tokens, min(params.top_k, self.config.vocab_size), self._rng, num_banned,
+            num_samples - 1, prompt_ids[last] if prompt_ids else 0, last, is_adjusted,
             params.logprobs, num_top, num_given, 0, False,
         )  # fmt: skip
-        slots.floats[:, slot] = (
+        _SLOT_FLOATS.pack_into(
+            self._slot_floats, slot * _SLOT_FLOATS.size,
             params.temperature, params.top_p, params.min_p,
             params.repetition_penalty, params.frequency_penalty, params.presence_penalty,
         )  # fmt: skip
         seed = (params.seed + samples.start) % 2**64
-        is_reference = self._rng == REFERENCE_RNG
-        slots.seeds[START, slot] = reference_state(seed, len(output_ids)) if is_reference else counter_start(seed)
-        slots.seeds[NEXT_SEED, slot] = (seed + 1) % 2**64
-        self._cache.tables[slot, : len(pages)] = pages
-        self._limits[slot] = limit * len(samples)
+        start = reference_state(seed, len(output_ids)) if self._rng == REFERENCE_RNG else counter_start(seed)
+        _SLOT_SEEDS.pack_into(self._slot_seeds, slot * _SLOT_SEEDS.size, start, (seed + 1) % 2**64)
+        struct.pack_into(f"{len(pages)}i", self._tables, slot * self._table_bytes, *pages)
+        self._limits[slot], self._num_samples[slot] = limit * num_samples, num_samples
+
+    def _mark(self, slot: int, suppressed: tuple[int, ...], stops: tuple[int, ...]) -> int:
+        """Note which ids are suppressed, and which stop a slot's sequence; how many ids that are."""
+        before = self._marked[slot]
+        if (suppressed, stops) != before:
+            marks = self._slots.marks[slot]
+            marks[[*before[0], *before[1]]] = 0
+            marks[list(suppressed)] |= SUPPRESSED
+            marks[list(stops)] |= STOP
+            self._marked[slot] = suppressed, stops
+        if not suppressed and not stops:
+            return 0
+        banned = sorted({*suppressed, *stops})
+        self._slots.ids[slot, : len(banned)] = banned
+        return len(banned)
 
     def burst(self, feeds: Sequence[Feed], max_steps: int, time_limit_s: float) -> list[Burst]:
         state, control = self._feeds, self._control
@@ -201,13 +233,13 @@ class NumbaBackend:
         for i, feed in enumerate(feeds):
             count = len(feed.token_ids)
             if count == 1:
-                state.rows[:, at] = i, feed.token_ids[0], feed.start
+                _ROW.pack_into(self._feed_rows, at * _ROW.size, i, feed.token_ids[0], feed.start)
             else:
                 state.rows[kernel.FEED, at : at + count] = i
                 state.rows[kernel.TOKEN, at : at + count] = feed.token_ids
                 state.rows[kernel.POSITION, at : at + count] = np.arange(feed.start, feed.start + count)
             at += count
-            state.ints[:, i] = feed.slot, feed.sample, at, 0, 0
+            _FEED.pack_into(self._feed_ints, i * _FEED.size, feed.slot, feed.sample, at, 0, 0)
             if feed.allowed is not None:
                 assert max_steps == 1
                 self._slots.allowed[feed.slot] = feed.allowed
@@ -220,7 +252,7 @@ class NumbaBackend:
         control[kernel.DEADLINE] = time.monotonic_ns() + int(time_limit_s * 1e9)
         most = min(max_steps, _MAX_STEPS)
         rows = at + sum([min(most, self._limits[feed.slot]) for feed in feeds if feed.sample])
-        is_solo = rows == 1 or rows * self.config.num_parameters < _SOLO_PRODUCTS
+        is_solo = rows == 1 or rows * self._num_parameters < _SOLO_PRODUCTS
         if self._team is None or is_solo or (at == 1 and not self._shares_one):
             control[kernel.COLUMNS] = 0
             team = 1
@@ -229,11 +261,12 @@ class NumbaBackend:
             team = self.num_threads
             self._team.begin()
         kernel.run(self._common, self._own, 0, team, 0, self._byte)
-        counts, failed = state.ints[kernel.NUM_SAMPLED_NOW :, : len(feeds)].tolist()
+        counts, failed = state.ints[kernel.NUM_SAMPLED_NOW : kernel.FAILED + 1, : len(feeds)].tolist()
         scores = self._scores(feeds) if num_scored else {}
         return [
             _result(
-                state.sampled[i, :count],
+                self._sampled[i * _MAX_STEPS : i * _MAX_STEPS + count],
+                self._num_samples[feed.slot] > 1,
                 bad,
                 self._reports(feed.slot, count) if self._reported else (),
                 scores.get(feed.slot, ()),
@@ -353,19 +386,21 @@ def _token_logprobs(reports: np.ndarray, count: int, num_top: int, num_given: in
 
 
 def _result(
-    sampled: np.ndarray,
+    sampled: memoryview,
+    repeats: bool,
     failed: int,
     logprobs: tuple[TokenLogprobs, ...],
     prompt_logprobs: tuple[TokenLogprobs, ...],
 ) -> Burst:
-    """What `sampled` means, where ~id is the end of a sample that another one follows."""
+    """What `sampled` means, where ~id is the end of a sample that another one follows; repeats: whether one may."""
     if failed & kernel.FED:
         return Burst((), NumericalError(_NOT_FINITE))
     token_ids = sampled.tolist()
-    ends = []
-    if token_ids and min(token_ids) < 0:
-        ends = [i + 1 for i, token in enumerate(token_ids) if token < 0]
-        for end in ends:
+    ends: list[int] = []
+    if repeats:
+        are_ends, end = np.less(sampled, 0).tobytes(), 0
+        while end := are_ends.find(True, end) + 1:
+            ends.append(end)
             token_ids[end - 1] = ~token_ids[end - 1]
     error = NumericalError(_NOT_FINITE) if failed else None
     return Burst(tuple(token_ids), error, tuple(ends), logprobs, prompt_logprobs)
@@ -408,28 +443,44 @@ def _sizes(config: ModelConfig) -> Sizes:
 
 
 def _new_room(sizes: Sizes, config: ModelConfig, number: np.dtype) -> np.ndarray:
-    return np.zeros(sizes.chains_at + max(config.n_head, ATTEND_ROWS) * 2 * sizes.value_stride, number)
+    return _zeros(sizes.chains_at + max(config.n_head, ATTEND_ROWS) * 2 * sizes.value_stride, number)
 
 
 def _new_own(sizes: Sizes, config: ModelConfig, max_slots: int, number: np.dtype) -> kernel.Own:
     """What one thread needs for itself."""
     vocab = sizes.logits_stride
     return kernel.Own(
-        going=_new_going(max_slots),
+        going=_new_columns(_ROW, max_slots),
         room=_new_room(sizes, config, number),
-        logits=np.zeros(kernel.LOGIT_ROWS * vocab, number),
-        sample_room=SampleRoom(np.zeros(vocab // LANES + 1), np.zeros(vocab, np.int32), np.zeros(vocab, number)),
-        clock=np.zeros(2, np.int64),
+        logits=_zeros(kernel.LOGIT_ROWS * vocab, number),
+        sample_room=SampleRoom(_zeros(vocab // LANES + 1, np.float64), _zeros(vocab, np.int32), _zeros(vocab, number)),
+        clock=_zeros(2, np.int64),
     )
 
 
-def _new_going(n: int) -> np.ndarray:
-    return np.zeros((3, n), np.int64)
+def _zeros(n: int, number: DTypeLike) -> np.ndarray:
+    """n zeros for vectors, from the beginning of a cache line on: a vector that lies in two lines is loaded twice."""
+    size = n * np.dtype(number).itemsize
+    memory = np.zeros(size + _LINE, np.uint8)
+    start = -memory.ctypes.data % _LINE
+    return memory[start : start + size].view(number)
+
+
+def _new_columns(column: struct.Struct, n: int, number: DTypeLike = np.int64) -> np.ndarray:
+    """(fields, n), the fields of a column side by side."""
+    fields = column.size // 8
+    return _zeros(fields * n, number).reshape((fields, n), order="F")
+
+
+def _bytes_of(columns: np.ndarray) -> memoryview:
+    """The memory of such an array, column after column."""
+    return memoryview(columns.T).cast("B")
 
 
 def _new_slots(config: ModelConfig, n: int) -> Slots:
     return Slots(
-        ints=np.zeros((NUM_INTS, n), np.int64), floats=np.zeros((NUM_FLOATS, n)), seeds=np.zeros((2, n), np.uint64),
+        ints=_new_columns(_SLOT_INTS, n), floats=_new_columns(_SLOT_FLOATS, n, np.float64),
+        seeds=_new_columns(_SLOT_SEEDS, n, np.uint64),
         marks=np.zeros((n, config.vocab_size), np.uint8),
         ids=np.zeros((n, config.vocab_size + MAX_GIVEN_LOGPROBS), np.int32),
         by_token=np.zeros((n, 3, config.vocab_size)),
@@ -440,8 +491,8 @@ def _new_slots(config: ModelConfig, n: int) -> Slots:
 
 def _new_feeds(sizes: Sizes, n: int, tokens: int, number: np.dtype) -> kernel.Feeds:
     return kernel.Feeds(
-        ints=np.zeros((5, n), np.int64), rows=np.zeros((3, tokens), np.int64),
-        last=np.zeros(n * sizes.x_stride, number), sampled=np.zeros((n, _MAX_STEPS), np.int32),
+        ints=_new_columns(_FEED, n), rows=_new_columns(_ROW, tokens),
+        last=_zeros(n * sizes.x_stride, number), sampled=np.zeros((n, _MAX_STEPS), np.int32),
         scored=np.zeros((2, tokens), np.int64),
         reports=np.zeros(tokens * _report_width(MAX_TOP_LOGPROBS, MAX_GIVEN_LOGPROBS)),
     )  # fmt: skip
@@ -458,7 +509,9 @@ def _weights(config: ModelConfig, tensors: Mapping[str, StoredTensor], dtype: st
         [["lm_head"]],
     ]
     table_dtype = "float32" if dtype == "int8" else dtype
-    tables = np.concatenate([_table(_stored([tensors[name]], table_dtype, kept)) for name in ("wte", "wpe")])
+    rows = np.concatenate([_table(_stored([tensors[name]], table_dtype, kept)) for name in ("wte", "wpe")])
+    tables = _zeros(rows.size, rows.dtype)
+    tables[:] = rows
     parts = [_matrix([tensors[name] for name in names], dtype, kept) for group in groups for names in group]
     matrices = _on_huge_pages(np.concatenate([pack(bits) for bits, _ in parts]))
     return Weights(tables, matrices, np.concatenate([scales for _, scales in parts]))

@@ -68,6 +68,7 @@ class Engine:
         self.backend = backend
         self.tokenizer = tokenizer
         self.config = backend.config
+        self._num_parameters = backend.config.num_parameters  # which takes long to count
         self._waiting: list[Job] = []  # with samples that have no slot yet, in the order of their turns
         self._held: list[Job] = []  # what came while `_is_holding`; goes to _waiting
         self._retracted: deque[Sequence] = deque()  # goes before _waiting
@@ -384,7 +385,7 @@ class Engine:
         request, first, rules = job.request, job.next_sample, job.stop_rules
         num_samples = 1
         if self.backend.repeats and request.num_samples > 1 and job.can_repeat:
-            num_samples = samples_for_slot(job, len(self._free_slots), self.config.num_parameters)
+            num_samples = samples_for_slot(job, max(1, len(self._free_slots) - self._num_reserved), self._num_parameters)
         job.next_sample += num_samples
         sequence = Sequence(
             job,
@@ -428,9 +429,10 @@ class Engine:
         )
         return True
 
-    def _count_prompt(self, sequence: Sequence) -> None:
-        self._prompt_tokens += sequence.num_prompt
-        self._cached_tokens += sequence.num_reused
+    def _count_prompt(self, sequence: Sequence, num_samples: int = 1) -> None:
+        """Count the prompts of samples that a sequence begins, alike in what they reuse."""
+        self._prompt_tokens += num_samples * sequence.num_prompt
+        self._cached_tokens += num_samples * sequence.num_reused
 
     def _keep(self, sequence: Sequence) -> None:
         """Keep the pages that a sequence has filled, without what was sampled past its end, nor what a further sample
@@ -449,21 +451,15 @@ class Engine:
 
     def _take(self, sequence: Sequence, burst: Burst, events: list[Event]) -> None:
         """Append what a burst sampled to a sequence; adds the events of that."""
-        job = sequence.job
-        token_ids, logprobs, start = burst.token_ids, burst.logprobs, 0
-        for end in burst.ends:
+        job, token_ids, logprobs, ends = sequence.job, burst.token_ids, burst.logprobs, burst.ends
+        if ends:
             if sequence.is_prefilling:  # other samples of the same prompt need not wait for the end of these
                 self._keep(sequence)
-            event, end_event = sequence.append(token_ids[start:end], logprobs[start:end])
-            assert end_event is not None
-            events += (event, end_event)
-            sequence.begin_next(TextStream(self.tokenizer, job.request.special_text))
-            self._count_prompt(sequence)
-            start = end
-        if burst.ends:
-            token_ids, logprobs = token_ids[start:], logprobs[start:]
+            events += sequence.append_samples(token_ids, logprobs, ends)
+            self._count_prompt(sequence, len(ends))
+            self._end(job, len(ends))
+            token_ids, logprobs = token_ids[ends[-1] :], logprobs[ends[-1] :]
             sequence.num_computed += bool(token_ids)  # the prompt's last token was fed once more
-            self._end(job, len(burst.ends))
         if not token_ids:
             return
         is_complete = False

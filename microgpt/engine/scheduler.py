@@ -69,6 +69,6 @@ def guided_time(burst_s: float, num_burst: int, num_guided: int) -> float:
 
 
 def samples_for_slot(job: Job, free_slots: int, num_parameters: int) -> int:
-    """How many of a job's waiting samples the next slot takes."""
+    """How many of a job's waiting samples the next slot takes, of `free_slots` that it can have, at least one."""
     spread = max(-(-job.request.num_samples // SLOTS_PER_JOB), -(-job.num_waiting // free_slots))
     return max(1, min(spread, job.num_waiting, SLOT_PRODUCTS // (job.limit * num_parameters)))

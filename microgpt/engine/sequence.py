@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from microgpt.engine.guide import Guide
 from microgpt.logprobs import TokenLogprobs
-from microgpt.request import Finished, FinishReason, GenerationRequest, PromptScored, TokenEvent, Usage
+from microgpt.request import Event, Finished, FinishReason, GenerationRequest, PromptScored, TokenEvent, Usage
 from microgpt.stops import StopMatcher, StopRules
 from microgpt.text_stream import TextStream
 
@@ -132,11 +132,6 @@ class Sequence:
         return self.guide is not None and self.num_computed >= self.num_prefill - 1
 
     @property
-    def usage(self) -> Usage:
-        """Of the sample being made."""
-        return Usage(self.num_prompt, len(self.output_ids), self.num_reused)
-
-    @property
     def num_tokens(self) -> int:
         return self.num_prompt + len(self.output_ids)
 
@@ -182,7 +177,8 @@ class Sequence:
         With a stop in the text, tokens after the one that completes it do not count. is_complete: whether a constraint
         lets nothing follow.
         """
-        params, stops = self.request.params, self.stops
+        job, stops = self.job, self.stops
+        request = job.request
         reason = matched = None
         text = ""
         if stops is not None:
@@ -192,9 +188,9 @@ class Sequence:
                 reason, matched = FinishReason.STOP, stops.match.stop
         self.output_ids += token_ids
         if reason is None:
-            if token_ids[-1] in params.end_token_ids:
+            if token_ids[-1] in request.params.end_token_ids:
                 reason, matched = FinishReason.STOP, token_ids[-1]
-            elif len(self.output_ids) >= self.job.limit:
+            elif len(self.output_ids) >= job.limit:
                 reason = FinishReason.LENGTH
             elif is_complete:
                 reason, matched = FinishReason.STOP, token_ids[-1]
@@ -202,24 +198,46 @@ class Sequence:
                 text = self.text_stream.push(token_ids) if reason is None else self.text_stream.push_last(token_ids)
             elif reason is not None:
                 text += stops.finish(self.text_stream.flush())
-        index = self.samples.start
-        event = TokenEvent(self.request.id, token_ids, text, index, logprobs[: len(token_ids)], self.num_reused)
+        event = TokenEvent(
+            request.id, token_ids, text, self.samples.start, logprobs[: len(token_ids)], self.num_reused
+        )  # fmt: skip
         if reason is None:
             return event, None
         return event, self.finished(reason, matched)
 
     def finished(self, reason: FinishReason, matched: int | str | None = None) -> Finished:
         """The end of the sample being made."""
-        index = self.samples.start
-        return Finished(self.request.id, reason, self.usage, index, matched, self.queue_s, self.num_retractions)
+        request = self.job.request
+        usage = Usage(len(request.prompt_ids), len(self.output_ids), self.num_reused)
+        return Finished(request.id, reason, usage, self.samples.start, matched, self.queue_s, self.num_retractions)
 
-    def begin_next(self, text_stream: TextStream) -> None:
-        """Go on to the next sample: all of the prompt but its last token is there already."""
-        self.samples = self.samples[1:]
-        self.num_computed = self.num_reused = self.num_prompt - 1
+    def append_samples(
+        self, token_ids: tuple[int, ...], logprobs: tuple[TokenLogprobs, ...], ends: SequenceOf[int]
+    ) -> list[Event]:
+        """Take sampled tokens that end samples, at `ends`, each of which another one follows: what happened. Of the
+        next sample, all of the prompt but its last token is there already.
+
+        One loop, as many samples of the smallest models end in each burst: nothing but stop tokens and the limit ends
+        these, see Job.can_repeat.
+        """
+        request, push_last, end_token_ids = self.request, self.text_stream.push_last, self.request.params.end_token_ids
+        request_id, num_prompt, index = request.id, self.num_prompt, self.samples.start
+        num_before, num_reused, start = len(self.output_ids), self.num_reused, 0
+        events: list[Event] = []
+        for end in ends:
+            sampled, last = token_ids[start:end], token_ids[end - 1]
+            reason, matched = (FinishReason.STOP, last) if last in end_token_ids else (FinishReason.LENGTH, None)
+            usage = Usage(num_prompt, num_before + end - start, num_reused)
+            events += (
+                TokenEvent(request_id, sampled, push_last(sampled), index, logprobs[start:end], num_reused),
+                Finished(request_id, reason, usage, index, matched, self.queue_s, self.num_retractions),
+            )
+            index, start, num_before, num_reused = index + 1, end, 0, num_prompt - 1
+        self.samples = range(index, self.samples.stop)
+        self.num_computed = self.num_reused = num_reused
         self.output_ids = []
         self.num_resumed = 0
-        self.text_stream = text_stream
+        return events
 
     def retract(self) -> None:
         """Its slot and pages are gone; it keeps what it has sampled."""

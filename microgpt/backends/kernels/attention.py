@@ -1,23 +1,37 @@
 """The inner loops of attention: scores of some rows against some pages of keys, and sums of a page's values.
 
 Both are emitted for a number of rows and pages (or vectors), so that all sums stay in registers. Every sum has the same
-order whatever that number is.
+order whatever that number is. And attention to one page alone, which is all that the smallest models have.
 """
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
+from numba import njit
 from numba.core import types
 from numba.extending import intrinsic
 
 from microgpt.backends.kernels.lanes import (
     LANES,
+    add,
     element_pointer,
+    exp,
+    fma,
     fma_value,
+    highest,
+    keep_first,
+    larger,
+    load,
     load_value,
+    multiply,
     scalar_type,
+    splat,
     splat_value,
+    store,
+    subtract,
+    total,
 )
 
 
@@ -184,3 +198,34 @@ def value_tile(rows: int, vectors: int) -> Callable[..., None]:
         return types.void(weights, n, n, values, n, n, n, chains, n), codegen
 
     return tile
+
+
+@njit(nogil=True, cache=True, _nrt=False, forceinline=True)
+def attend_page(q, at, keys, k, values, v, heads, D, Dv, count, weights, weights_at, y, to):
+    """What `heads` heads of one row make of the first `count` positions of a page, which are all that it sees.
+
+    Head h's query begins at q[at + h D], its keys at keys[k + 16 h D], its values at values[v + 16 h Dv], its result at
+    y[to + h D]; 16 numbers from weights_at on are scratch. The bits are those of the tiles above: sums have the
+    same order, but stay in registers, where a wait for memory at each turn took most of the time.
+    """
+    nothing, lowest = splat(weights, 0.0), splat(weights, -np.inf)
+    scale = splat(weights, 1.0 / np.sqrt(D))
+    for _ in range(heads):
+        scores = nothing
+        for d in range(D):
+            scores = fma(load(keys, k + d * LANES), splat(weights, q[at + d]), scores)
+        scores = keep_first(scores, count, lowest)
+        most = splat(weights, highest(larger(lowest, scores)))
+        e = exp(multiply(subtract(scores, most), scale))
+        store(weights, weights_at, e)
+        inverse = splat(weights, 1.0 / np.float64(total(e)))
+        for j in range(0, Dv, LANES):
+            even, odd = nothing, nothing
+            for i in range(0, count - 1, 2):
+                even = fma(load(values, v + i * Dv + j), splat(weights, weights[weights_at + i]), even)
+                odd = fma(load(values, v + (i + 1) * Dv + j), splat(weights, weights[weights_at + i + 1]), odd)
+            if count & 1:
+                last = count - 1
+                even = fma(load(values, v + last * Dv + j), splat(weights, weights[weights_at + last]), even)
+            store(y, to + j, multiply(add(even, odd), inverse))
+        at, to, k, v = at + D, to + D, k + D * LANES, v + LANES * Dv

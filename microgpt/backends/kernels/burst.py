@@ -48,6 +48,7 @@ from microgpt.backends.kernels.threads import (
     full_fence,
     now_ns,
     read_byte,
+    yield_core,
 )
 
 # Rows a thread takes through the layers at a time: enough to use each weight often, few enough to cache.
@@ -61,7 +62,9 @@ ASLEEP = 8 * 8  # one a thread
 BARRIER = ASLEEP + MAX_TEAM
 CONTROL_SIZE = BARRIER + BARRIER_STEP * MAX_TEAM
 STOP_ROUND = -1
-_IDLE_SPINS = 2000
+# How often a thread without work looks for more before it sleeps, and how often of these it yields its core: about 0.2 ms
+# in all, for what the engine does between two bursts. Waking a thread takes 40 us.
+_IDLE_SPINS, _IDLE_YIELDS = 2000, 3000
 
 
 # Rows of Feeds.ints: each feed's slot, whether it samples, where its tokens end among all, how many tokens it sampled,
@@ -448,6 +451,8 @@ def run(common, own, thread, team, pipe, byte):
         while thread and atomic_load(control, ROUND) == seen:
             spins += 1
             if spins > _IDLE_SPINS:
+                yield_core()
+            if spins > _IDLE_SPINS + _IDLE_YIELDS:
                 atomic_store(control, ASLEEP + thread, 1)
                 full_fence()
                 if atomic_load(control, ROUND) == seen:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from microgpt.backends.kernels.attention import score_tile, value_tile
+from microgpt.backends.kernels.attention import attend_page, score_tile, value_tile
 from microgpt.backends.kernels.lanes import (
     LANES,
     ONE,
@@ -119,7 +119,7 @@ def normalise(x, at, y, to, n):
         store(y, to + i, multiply(load(x, at + i), scale))
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@njit(nogil=True, cache=True, _nrt=False, forceinline=True)
 def embed(sizes, weights, token, position, x, at):
     """x[at..] = the normalised sum of a token's and a position's embedding."""
     t, p = token * sizes.table_stride, sizes.wpe_at + position * sizes.table_stride
@@ -128,7 +128,7 @@ def embed(sizes, weights, token, position, x, at):
     normalise(x, at, x, at, sizes.n_embd)
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@njit(nogil=True, cache=True, _nrt=False, forceinline=True)
 def write_kv(sizes, cache, slot, position, layer, qkv, at, first_head, last_head):
     """Put a row's keys and values of some heads into the cache."""
     page, place = cache.tables[slot, position // LANES], position % LANES
@@ -142,7 +142,7 @@ def write_kv(sizes, cache, slot, position, layer, qkv, at, first_head, last_head
             put(cache.values, v + d, qkv[source + C + d])
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@njit(nogil=True, cache=True, _nrt=False, forceinline=True)
 def attend(
     sizes, cache, slot, position, rows, layer, q, q_at, room, y_at, first_head, last_head
 ):  # fmt: skip
@@ -160,6 +160,14 @@ def attend(
     D, H, Dv, S, Qs = sizes.head_dim, sizes.n_head, sizes.value_stride, sizes.scores_stride, sizes.qkv_stride
     scores, inverses, chains = sizes.scores_at, sizes.inverses_at, sizes.chains_at
     heads = last_head - first_head
+    if position < LANES and rows == 1:
+        k = tables[slot, 0] * sizes.key_page + (layer * H + first_head) * D * LANES
+        v = tables[slot, 0] * sizes.value_page + (layer * H + first_head) * LANES * Dv
+        attend_page(
+            q, q_at + first_head * D, keys, k, values, v, heads, D, Dv, position + 1, room, scores,
+            room, y_at + first_head * D,
+        )  # fmt: skip
+        return
     pages = (position + rows + LANES - 1) // LANES
     p = 0
     while p < pages:

@@ -139,15 +139,18 @@ def _maximum(z, at, vocab):
 
 
 @njit(nogil=True, cache=True, _nrt=False)
-def _exponentials(z, at, stride, most, scale, sums):
-    """z = exp((z - most) * scale) and sums[c] = the sum of chunk c; returns the sum of all."""
-    peak, factor = splat(z, most), splat(z, scale)
+def _exponentials(z, at, vocab, stride, most, scale, sums):
+    """z = exp((z - most) * scale), 0 from vocab on, and sums[c] = the sum of chunk c; returns the sum of all."""
+    peak, factor, lowest = splat(z, most), splat(z, scale), splat(z, -np.inf)
     running = 0.0
     for c in range((stride + CHUNK - 1) // CHUNK):
         chunk = splat(z, 0.0)
-        for i in range(at + c * CHUNK, at + min((c + 1) * CHUNK, stride), LANES):
-            e = exp(multiply(subtract(load(z, i), peak), factor))
-            store(z, i, e)
+        for i in range(c * CHUNK, min((c + 1) * CHUNK, stride), LANES):
+            v = load(z, at + i)
+            if i + LANES > vocab:
+                v = keep_first(v, vocab - i, lowest)
+            e = exp(multiply(subtract(v, peak), factor))
+            store(z, at + i, e)
             chunk = add(chunk, e)
         sums[c] = total(chunk)
         running += sums[c]
@@ -275,16 +278,14 @@ def _drop_below(p, at, vocab, least, sums):
     return running
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@njit(nogil=True, cache=True, _nrt=False, forceinline=True)
 def _pick(z, at, vocab, stride, most, temperature, top_k, top_p, min_p, draw, room):
     """The id drawn from the logits z[at : at + vocab], the largest of which is `most`; they are overwritten."""
-    for i in range(at + vocab, at + stride):
-        z[i] = -np.inf
     is_filtered = (0 < top_k < vocab) or top_p < 1
     if is_filtered:
         for i in range(vocab):
             room.copy[i] = z[at + i]
-    running = _exponentials(z, at, stride, most, min(1.0 / temperature, _MOST_INVERSE), room.sums)
+    running = _exponentials(z, at, vocab, stride, most, min(1.0 / temperature, _MOST_INVERSE), room.sums)
     if is_filtered:
         count = _filtered(z, at, vocab, running, room.copy, top_k, top_p, room.ids)
         running = 0.0
@@ -305,20 +306,27 @@ def _pick(z, at, vocab, stride, most, temperature, top_k, top_p, min_p, draw, ro
         running = _drop_below(z, at, vocab, min_p, room.sums)
     goal, so_far = draw * running, 0.0
     chunks = (stride + CHUNK - 1) // CHUNK
-    chunk, last = 0, 0
+    chunk = 0
     for c in range(chunks):
         if room.sums[c] > 0:
             chunk = c
             if so_far + room.sums[c] > goal:
                 break
             so_far += room.sums[c]
-    # A draw of 1, or sums that round otherwise one by one, end at the last possible id of the chunk.
-    for i in range(chunk * CHUNK, min((chunk + 1) * CHUNK, vocab)):
-        if z[at + i] > 0:
-            last = i
+    end = min((chunk + 1) * CHUNK, vocab)
+    # The first id whose sum is above the goal, found by counting those that are not: where a loop will end cannot be
+    # foreseen, and a branch that was takes longer than some additions that turn out to be in vain.
+    for begin in range(chunk * CHUNK, end, 2 * LANES):
+        below, count = 0, min(2 * LANES, end - begin)
+        for i in range(begin, begin + count):
             so_far += z[at + i]
-            if so_far > goal:
-                break
+            below += so_far <= goal
+        if below < count:
+            return begin + below
+    # A draw of 1, or sums that round otherwise one by one, end at the last possible id of the chunk.
+    last = end - 1
+    while last > chunk * CHUNK and not z[at + last] > 0:
+        last -= 1
     return last
 
 
@@ -326,10 +334,8 @@ def _pick(z, at, vocab, stride, most, temperature, top_k, top_p, min_p, draw, ro
 def _report(z, at, vocab, stride, most, temperature, token, slots, slot, reports, to, room):
     """Put what is reported of a `token` at reports[to..]. room.copy and z[at..] hold the logits that it comes from, the
     largest of which is `most`; those in z are overwritten."""
-    for i in range(at + vocab, at + stride):
-        z[i] = -np.inf
     peak = np.float64(most)
-    whole = math.log(_exponentials(z, at, stride, most, min(1.0 / temperature, _MOST_INVERSE), room.sums))
+    whole = math.log(_exponentials(z, at, vocab, stride, most, min(1.0 / temperature, _MOST_INVERSE), room.sums))
     top, given = slots.ints[NUM_TOP, slot], slots.ints[NUM_GIVEN, slot]
     reports[to] = (room.copy[token] - peak) / temperature - whole
     if top:
@@ -361,7 +367,7 @@ def score(z, at, vocab, stride, token, slots, slot, reports, to, room):
     return sound
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@njit(nogil=True, cache=True, _nrt=False, forceinline=True)
 def choose(z, at, vocab, stride, slots, slot, position, room):
     """The id for the logits z[at : at + vocab], which are overwritten, or -1 where one of them is not finite.
 
@@ -377,17 +383,19 @@ def choose(z, at, vocab, stride, slots, slot, position, room):
             z, at, vocab, slots.by_token, slot,
             slots.floats[REPETITION, slot], slots.floats[FREQUENCY, slot], slots.floats[PRESENCE, slot],
         )  # fmt: skip
+    changed = False
     if banned:
         wanted = SUPPRESSED | (STOP if slots.ints[NUM_SAMPLED, slot] < slots.ints[MIN_TOKENS, slot] else 0)
         for b in range(banned):
             i = slots.ids[slot, b]
             if slots.marks[slot, i] & wanted:
                 z[at + i] = -np.inf
+                changed = True
     masked = slots.ints[MASKED, slot]
     if masked:
         slots.ints[MASKED, slot] = 0
         _keep_allowed(z, at, vocab, slots.allowed, slot)
-    if banned or adjusted or masked:
+    if changed or adjusted or masked:
         most, _ = _maximum(z, at, vocab)
     reported = slots.ints[IS_REPORTED, slot]
     if reported:
