@@ -129,7 +129,7 @@ def random_adjustments(config: ModelConfig, rng: np.random.Generator) -> dict[st
     }
 
 
-@pytest.mark.parametrize("dtype", ["float32", "int8", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", "int8", "w8a8", "bfloat16"])
 @pytest.mark.parametrize("shape", SHAPES[1:3])
 def test_a_request_gets_the_same_tokens_alone_and_in_any_company(
     shape,

@@ -24,7 +24,8 @@ from microgpt.backends.kernels.forward import (
     write_kv,
 )
 from microgpt.backends.kernels.lanes import ONE, ZERO
-from microgpt.backends.kernels.matmul import ADD, PANEL, RELU, STORE, matmul
+from microgpt.backends.kernels.matmul import ADD, PANEL, RELU, STORE
+from microgpt.backends.kernels.matmul8 import product
 from microgpt.backends.kernels.sample import (
     ADJUSTED,
     IN_OUTPUT,
@@ -174,9 +175,9 @@ def _score_rows(sizes, weights, slots, feeds, rows, low, count, x, logits, room)
         if run == 0:
             r += 1
             continue
-        matmul(
+        product(
             STORE, run, V, C, x, r * Cs, Cs, weights.matrices, sizes.head_at, weights.scales,
-            sizes.head_scales_at, ZERO, logits, ZERO, Vs, ZERO, ONE,
+            sizes.head_scales_at, ZERO, logits, ZERO, Vs, ZERO, ONE, x, sizes.codes_at,
         )  # fmt: skip
         for i in range(run):
             at = low + r + i
@@ -231,8 +232,9 @@ def _decode_columns(common, room, rows, thread, team):
         for r in range(low, high):
             normalise(shared, r * Cs, shared, norm + r * Cs, C)
         barrier(control, BARRIER, team)
-        matmul(
-            STORE, rows, 3 * C, C, shared, norm, Cs, w, ZERO, scales, ZERO, layer, shared, qkv, Qs, thread, team
+        product(
+            STORE, rows, 3 * C, C, shared, norm, Cs, w, ZERO, scales, ZERO, layer,
+            shared, qkv, Qs, thread, team, room, sizes.codes_at,
         )  # fmt: skip
         barrier(control, BARRIER, team)
         pair = first
@@ -246,22 +248,22 @@ def _decode_columns(common, room, rows, thread, team):
             _copy(room, attended + head * D, shared, attended + r * Cs + head * D, (end - head) * D)
             pair += end - head
         barrier(control, BARRIER, team)
-        matmul(
+        product(
             ADD, rows, C, C, shared, attended, Cs, w, sizes.wo_at, scales, sizes.wo_scales_at, layer,
-            shared, ZERO, Cs, thread, team,
+            shared, ZERO, Cs, thread, team, room, sizes.codes_at,
         )  # fmt: skip
         barrier(control, BARRIER, team)
         for r in range(low, high):
             normalise(shared, r * Cs, shared, norm + r * Cs, C)
         barrier(control, BARRIER, team)
-        matmul(
+        product(
             RELU, rows, 4 * C, C, shared, norm, Cs, w, sizes.fc1_at, scales, sizes.fc1_scales_at, layer,
-            shared, hidden, Hs, thread, team,
+            shared, hidden, Hs, thread, team, room, sizes.codes_at,
         )  # fmt: skip
         barrier(control, BARRIER, team)
-        matmul(
+        product(
             ADD, rows, C, 4 * C, shared, hidden, Hs, w, sizes.fc2_at, scales, sizes.fc2_scales_at, layer,
-            shared, ZERO, Cs, thread, team,
+            shared, ZERO, Cs, thread, team, room, sizes.codes_at,
         )  # fmt: skip
         barrier(control, BARRIER, team)
 
@@ -310,9 +312,10 @@ def _sample(common, own, count):
             first, run = going[FEED, begin + r], 1
             while r + run < rows and going[FEED, begin + r + run] == first + run:
                 run += 1
-            matmul(
+            product(
                 STORE, run, sizes.vocab_size, C, feeds.last, first * Cs, Cs, weights.matrices, sizes.head_at,
                 weights.scales, sizes.head_scales_at, ZERO, logits, r * Vs, Vs, ZERO, ONE,
+                own.room, sizes.codes_at,
             )  # fmt: skip
             r += run
         for r in range(rows):
@@ -369,9 +372,9 @@ def _burst_columns(common, own, count, is_fed, thread, team):
     for step in range(control[MAX_STEPS]):
         if step or not is_fed:
             _decode_columns(common, own.room, count, thread, team)
-        matmul(
+        product(
             STORE, count, V, C, shared, ZERO, Cs, weights.matrices, sizes.head_at, weights.scales,
-            sizes.head_scales_at, ZERO, logits, ZERO, Vs, thread, team,
+            sizes.head_scales_at, ZERO, logits, ZERO, Vs, thread, team, own.room, sizes.codes_at,
         )  # fmt: skip
         barrier(control, BARRIER, team)
         low, high = count * thread // team, count * (thread + 1) // team
