@@ -54,9 +54,11 @@ _MAX_STEPS = 256  # of a burst
 _MAX_TOKENS = 512  # fed by a burst beside one token a slot; or block_size, where that is more
 # Products below which a burst is not worth waking another thread: about 20 us of one core.
 _SOLO_PRODUCTS = 1_000_000
-# Weights below which threads decode each their own sequences, and one sequence alone: the weights then fit a core's
-# cache, and the threads' meetings (seven a layer) cost more than they gain.
+# Weights below which threads decode each their own sequences: the weights then fit a core's cache, and the threads'
+# meetings (four a layer) cost more than they gain.
 _COLUMN_BYTES = 2 << 20
+# The same for one sequence, which otherwise one thread decodes alone.
+_LONE_COLUMN_BYTES = 256 << 10
 
 _INT8_MAX = 127
 _INT8 = ("int8", "w8a8")  # dtypes with weights in int8, and K and V in float16
@@ -98,6 +100,7 @@ class NumbaBackend:
         self._kept = _common_dtype(checkpoint.tensors) if dtype == "float32" else "F32"
         self._weights = _weights(config, checkpoint.tensors, dtype, self._kept)
         self._uses_columns = self._weights.matrices.nbytes >= _COLUMN_BYTES
+        self._shares_one = self._weights.matrices.nbytes >= _LONE_COLUMN_BYTES
         self._cache = Cache(
             np.zeros(self.num_pages * self._sizes.key_page, kept),
             np.zeros(self.num_pages * self._sizes.value_page, kept),
@@ -221,11 +224,11 @@ class NumbaBackend:
         most = min(max_steps, _MAX_STEPS)
         rows = at + sum([min(most, self._limits[feed.slot]) for feed in feeds if feed.sample])
         is_solo = rows == 1 or rows * self.config.num_parameters < _SOLO_PRODUCTS
-        if self._team is None or is_solo or (at == 1 and not self._uses_columns):
+        if self._team is None or is_solo or (at == 1 and not self._shares_one):
             control[kernel.COLUMNS] = 0
             team = 1
         else:
-            control[kernel.COLUMNS] = self._uses_columns
+            control[kernel.COLUMNS] = self._uses_columns or (len(feeds) == 1 and self._shares_one)
             team = self.num_threads
             self._team.begin()
         kernel.run(self._common, self._own, 0, team, 0, self._byte)

@@ -41,17 +41,26 @@ from microgpt.backends.kernels.sample import (
     choose,
     score,
 )
-from microgpt.backends.kernels.threads import atomic_load, atomic_store, barrier, full_fence, now_ns, read_byte
+from microgpt.backends.kernels.threads import (
+    BARRIER_STEP,
+    atomic_load,
+    atomic_store,
+    barrier,
+    full_fence,
+    now_ns,
+    read_byte,
+)
 
 # Rows a thread takes through the layers at a time: enough to use each weight often, few enough to cache.
 BLOCK_ROWS = 64
 LOGIT_ROWS = 16  # rows whose logits are made and sampled at a time
 
 # control: int64, one field a cache line.
-ROUND, NUM_FEEDS, NUM_TOKENS, NUM_SCORED, MAX_STEPS, DEADLINE, COLUMNS, GOING, BARRIER = (8 * i for i in range(9))
-ASLEEP = 8 * 10  # one a thread; the barrier has two fields
+ROUND, NUM_FEEDS, NUM_TOKENS, NUM_SCORED, MAX_STEPS, DEADLINE, COLUMNS, IS_OVER = (8 * i for i in range(8))
 MAX_TEAM = 64
-CONTROL_SIZE = ASLEEP + MAX_TEAM
+ASLEEP = 8 * 8  # one a thread
+BARRIER = ASLEEP + MAX_TEAM
+CONTROL_SIZE = BARRIER + BARRIER_STEP * MAX_TEAM
 STOP_ROUND = -1
 _IDLE_SPINS = 2000
 
@@ -138,7 +147,7 @@ def _run_rows(common, own, rows, count, is_prompt, thread, team):
             for r in range(mine):
                 slot, position = feeds.ints[SLOT, rows[FEED, low + r]], rows[POSITION, low + r]
                 write_kv(sizes, cache, slot, position, layer, room, sizes.qkv_at + r * Qs, ZERO, H)
-            barrier(control, BARRIER, team)
+            barrier(control, BARRIER, thread, team)
             for head in range(0, H, heads):
                 r = 0
                 while r < mine:
@@ -159,7 +168,7 @@ def _run_rows(common, own, rows, count, is_prompt, thread, team):
                 feeds.ints[FAILED, feed] |= FED  # wherever in its K or V: a NaN reaches all later rows
         if is_prompt and control[NUM_SCORED]:
             _score_rows(sizes, weights, slots, feeds, rows, low, mine, room, own.logits, own.sample_room)
-    barrier(control, BARRIER, team)
+    barrier(control, BARRIER, thread, team)
 
 
 @njit(nogil=True, cache=True, _nrt=False)
@@ -207,65 +216,81 @@ def _copy(source, at, target, to, count):
 
 @njit(nogil=True, cache=True, _nrt=False)
 def _decode_columns(common, room, rows, thread, team):
-    """One decode step for `rows` sequences by all threads; their states end in the shared room's x.
+    """One decode step for `rows` sequences by all threads, from the embeddings in the shared room's x; their states end
+    there, too.
 
-    Each thread makes its share of every matrix's outputs for all rows, so that weights are read once and not by each,
-    and attends for its share of (row, head) pairs.
+    Each thread makes its share of every matrix's outputs for all rows, so that weights are read once and not by each.
+    Where whole panels hold its share of the heads, it makes their queries, keys and values and attends for them without
+    meeting anyone; else it attends for its share of (row, head) pairs. All threads normalise all rows, each into its
+    own room: that takes less time than a meeting.
     """
     sizes = common.sizes
     weights = common.weights
     cache = common.cache
     shared = common.shared
-    feeds = common.feeds
+    ints = common.feeds.ints
     going = common.going
     control = common.control
-    C, D, H, Cs, Qs, Hs = (
-        sizes.n_embd, sizes.head_dim, sizes.n_head, sizes.x_stride, sizes.qkv_stride, sizes.hidden_stride,
-    )  # fmt: skip
-    low, high = rows * thread // team, rows * (thread + 1) // team
-    first, last = rows * H * thread // team, rows * H * (thread + 1) // team
+    C, H, Cs, Qs, Hs = sizes.n_embd, sizes.n_head, sizes.x_stride, sizes.qkv_stride, sizes.hidden_stride
     w, scales = weights.matrices, weights.scales
     norm, qkv, attended, hidden = sizes.norm_at, sizes.qkv_at, sizes.attended_at, sizes.hidden_at
-    for r in range(low, high):
-        embed(sizes, weights, going[TOKEN, r], going[POSITION, r], shared, r * Cs)
+    width = C // team  # of a thread's heads
+    has_heads = rows < team and H % team == 0 and C % PANEL == 0 and width % PANEL == 0
     for layer in range(sizes.n_layer):
-        for r in range(low, high):
-            normalise(shared, r * Cs, shared, norm + r * Cs, C)
-        barrier(control, BARRIER, team)
-        product(
-            STORE, rows, 3 * C, C, shared, norm, Cs, w, ZERO, scales, ZERO, layer,
-            shared, qkv, Qs, thread, team, room, sizes.codes_at,
-        )  # fmt: skip
-        barrier(control, BARRIER, team)
-        pair = first
-        while pair < last:
-            r, head = pair // H, pair % H
-            end = min(H, head + last - pair)
-            slot, position = feeds.ints[SLOT, going[FEED, r]], going[POSITION, r]
-            write_kv(sizes, cache, slot, position, layer, shared, qkv + r * Qs, head, end)
-            # Into the thread's own row first: a head's last vector runs past its end, into another thread's heads.
-            attend(sizes, cache, slot, position, ONE, layer, shared, qkv + r * Qs, room, attended, head, end)
-            _copy(room, attended + head * D, shared, attended + r * Cs + head * D, (end - head) * D)
-            pair += end - head
-        barrier(control, BARRIER, team)
+        for r in range(rows):
+            normalise(shared, r * Cs, room, norm + r * Cs, C)
+        if has_heads:
+            for i in range(3):
+                product(
+                    STORE, rows, width, C, room, norm, Cs, w, ZERO, scales, ZERO, (3 * layer + i) * team + thread,
+                    shared, qkv + i * C + thread * width, Qs, ZERO, ONE, room, sizes.codes_at,
+                )  # fmt: skip
+            for r in range(rows):
+                _attend_shared(
+                    sizes, cache, ints, going, shared, room, layer, r, H // team * thread, H // team * (thread + 1)
+                )  # fmt: skip
+        else:
+            product(
+                STORE, rows, 3 * C, C, room, norm, Cs, w, ZERO, scales, ZERO, layer,
+                shared, qkv, Qs, thread, team, room, sizes.codes_at,
+            )  # fmt: skip
+            barrier(control, BARRIER, thread, team)
+            pair, last = rows * H * thread // team, rows * H * (thread + 1) // team
+            while pair < last:
+                r, head = pair // H, pair % H
+                end = min(H, head + last - pair)
+                _attend_shared(sizes, cache, ints, going, shared, room, layer, r, head, end)
+                pair += end - head
+        barrier(control, BARRIER, thread, team)
         product(
             ADD, rows, C, C, shared, attended, Cs, w, sizes.wo_at, scales, sizes.wo_scales_at, layer,
             shared, ZERO, Cs, thread, team, room, sizes.codes_at,
         )  # fmt: skip
-        barrier(control, BARRIER, team)
-        for r in range(low, high):
-            normalise(shared, r * Cs, shared, norm + r * Cs, C)
-        barrier(control, BARRIER, team)
+        barrier(control, BARRIER, thread, team)
+        for r in range(rows):
+            normalise(shared, r * Cs, room, norm + r * Cs, C)
         product(
-            RELU, rows, 4 * C, C, shared, norm, Cs, w, sizes.fc1_at, scales, sizes.fc1_scales_at, layer,
+            RELU, rows, 4 * C, C, room, norm, Cs, w, sizes.fc1_at, scales, sizes.fc1_scales_at, layer,
             shared, hidden, Hs, thread, team, room, sizes.codes_at,
         )  # fmt: skip
-        barrier(control, BARRIER, team)
+        barrier(control, BARRIER, thread, team)
         product(
             ADD, rows, C, 4 * C, shared, hidden, Hs, w, sizes.fc2_at, scales, sizes.fc2_scales_at, layer,
             shared, ZERO, Cs, thread, team, room, sizes.codes_at,
         )  # fmt: skip
-        barrier(control, BARRIER, team)
+        barrier(control, BARRIER, thread, team)
+
+
+@njit(nogil=True, cache=True, _nrt=False)
+def _attend_shared(sizes, cache, ints, going, shared, room, layer, r, first_head, last_head):
+    """Some heads' attention for row r of the shared room, whose queries, keys and values are there."""
+    slot, position = ints[SLOT, going[FEED, r]], going[POSITION, r]
+    at, to, D = sizes.qkv_at + r * sizes.qkv_stride, sizes.attended_at, sizes.head_dim
+    write_kv(sizes, cache, slot, position, layer, shared, at, first_head, last_head)
+    # Into the thread's own row first: a head's last vector runs past its end, into another thread's heads.
+    attend(sizes, cache, slot, position, ONE, layer, shared, at, room, to, first_head, last_head)
+    first, count = first_head * D, (last_head - first_head) * D
+    _copy(room, to + first, shared, to + r * sizes.x_stride + first, count)
 
 
 @njit(nogil=True, cache=True, _nrt=False)
@@ -349,7 +374,7 @@ def _begin(feeds, num_feeds, going, low, high):
 
 @njit(nogil=True, cache=True, _nrt=False)
 def _burst_columns(common, own, count, is_fed, thread, team):
-    """Decode the sequences of common.going, all threads together; thread 0 says which go on, and for how long.
+    """Decode the sequences of common.going, all threads together; thread 0 says for how long.
 
     is_fed: whether their last tokens went through the layers already, so that feeds.last has their states.
     """
@@ -365,10 +390,12 @@ def _burst_columns(common, own, count, is_fed, thread, team):
         sizes.n_embd, sizes.x_stride, sizes.vocab_size, sizes.logits_stride, (sizes.vocab_size + PANEL - 1) // PANEL,
     )  # fmt: skip
     low, high = count * thread // team, count * (thread + 1) // team
-    if is_fed:
-        for r in range(low, high):
+    for r in range(low, high):
+        if is_fed:
             _copy(feeds.last, going[FEED, r] * Cs, shared, r * Cs, C)
-        barrier(control, BARRIER, team)
+        else:
+            embed(sizes, weights, going[TOKEN, r], going[POSITION, r], shared, r * Cs)
+    barrier(control, BARRIER, thread, team)
     for step in range(control[MAX_STEPS]):
         if step or not is_fed:
             _decode_columns(common, own.room, count, thread, team)
@@ -376,26 +403,38 @@ def _burst_columns(common, own, count, is_fed, thread, team):
             STORE, count, V, C, shared, ZERO, Cs, weights.matrices, sizes.head_at, weights.scales,
             sizes.head_scales_at, ZERO, logits, ZERO, Vs, thread, team, own.room, sizes.codes_at,
         )  # fmt: skip
-        barrier(control, BARRIER, team)
-        low, high = count * thread // team, count * (thread + 1) // team
+        barrier(control, BARRIER, thread, team)
         for r in range(low, high):
-            slot, position = feeds.ints[SLOT, going[FEED, r]], going[POSITION, r] + 1
-            going[TOKEN, r] = choose(logits, r * Vs, V, panels * PANEL, slots, slot, position, own.sample_room)
-        barrier(control, BARRIER, team)
+            feed, position = going[FEED, r], going[POSITION, r] + 1
+            token = choose(
+                logits, r * Vs, V, panels * PANEL, slots, feeds.ints[SLOT, feed], position, own.sample_room
+            )  # fmt: skip
+            going[TOKEN, r], going[POSITION, r] = token, position = _take(slots, feeds, feed, token, position)
+            if token >= 0:
+                embed(sizes, weights, token, position, shared, r * Cs)
         if thread == 0:
-            left = 0
-            for r in range(count):
-                feed = going[FEED, r]
-                token, position = _take(slots, feeds, feed, going[TOKEN, r], going[POSITION, r] + 1)
-                if token >= 0:
-                    going[FEED, left], going[TOKEN, left], going[POSITION, left] = feed, token, position
-                    left += 1
-            is_over = step + 1 == control[MAX_STEPS] or now_ns(own.clock) >= control[DEADLINE]
-            control[GOING] = 0 if is_over else left
-        barrier(control, BARRIER, team)
-        count = control[GOING]
-        if count == 0:
+            control[IS_OVER] = step + 1 == control[MAX_STEPS] or now_ns(own.clock) >= control[DEADLINE]
+        barrier(control, BARRIER, thread, team)
+        left = ZERO
+        for r in range(count):
+            left += going[TOKEN, r] >= 0
+        if left == 0 or control[IS_OVER]:
             return
+        if left < count:  # close the gaps, and once all see where the rows are, embed those that moved
+            barrier(control, BARRIER, thread, team)
+            if thread == 0:
+                to = 0
+                for r in range(count):
+                    if going[TOKEN, r] >= 0:
+                        for field in range(3):
+                            going[field, to] = going[field, r]
+                        to += 1
+            barrier(control, BARRIER, thread, team)
+            count = left
+            low, high = count * thread // team, count * (thread + 1) // team
+            for r in range(low, high):
+                embed(sizes, weights, going[TOKEN, r], going[POSITION, r], shared, r * Cs)
+            barrier(control, BARRIER, thread, team)
 
 
 @njit(nogil=True, cache=True, _nrt=False)
@@ -432,7 +471,7 @@ def run(common, own, thread, team, pipe, byte):
         if in_columns:
             if thread == 0:
                 _begin(feeds, control[NUM_FEEDS], common.going, ZERO, num_sampling)
-            barrier(control, BARRIER, team)
+            barrier(control, BARRIER, thread, team)
             _burst_columns(common, own, num_sampling, is_fed, thread, team)
         else:
             low, high = num_sampling * thread // team, num_sampling * (thread + 1) // team
@@ -442,7 +481,7 @@ def run(common, own, thread, team, pipe, byte):
                 if count == 0 or step + 1 == control[MAX_STEPS] or now_ns(own.clock) >= control[DEADLINE]:
                     break
                 _run_rows(common, own, own.going, count, False, 0, 1)
-        barrier(control, BARRIER, team)
+        barrier(control, BARRIER, thread, team)
         if thread == 0:
             return
 

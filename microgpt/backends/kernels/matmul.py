@@ -28,24 +28,34 @@ from microgpt.backends.kernels.lanes import (
 PANEL = 32  # outputs side by side: 2 vectors
 _VECTORS = PANEL // LANES
 
+_UNROLL = 4  # a loop's own instructions took a tenth of the time of 16 products
+_LINE_BYTES = 64
+_SHARES = 4  # tiles that ask for a panel together: at 32 rows each waits less than one alone would
+
 STORE, RELU, ADD = np.int64(0), np.int64(1), np.int64(2)  # y = xW, y = max(xW, 0), y += xW
 
 
-def _tile(rows: int, panels: int, prefetched: bool = False) -> Callable[..., None]:
-    """An intrinsic for a tile of `rows` rows and `panels` neighbouring panels; prefetched: and ask for the next."""
+def _tile(rows: int, panels: int, unroll: int = 1, share: int = 0) -> Callable[..., None]:
+    """An intrinsic for a tile of `rows` rows and `panels` neighbouring panels, `unroll` k a pass of its loop.
+
+    share: n to also ask for an n-th of the next panel, from ahead_at on: what comes to a core's own cache from farther
+    away does so while the products of this one are made.
+    """
     vectors = panels * _VECTORS
 
     @intrinsic
     def tile(
         typingctx: Any, x: Any, x_at: Any, x_stride: Any, w: Any, w_at: Any, depth: Any,
-        scales: Any, scales_at: Any, y: Any, y_at: Any, y_stride: Any, mode: Any,
+        scales: Any, scales_at: Any, y: Any, y_at: Any, y_stride: Any, mode: Any, ahead_at: Any,
     ) -> Any:  # fmt: skip
         number = scalar_type(x.dtype)
         vector = ir.VectorType(number, LANES)
         step = x.dtype.bitwidth // 8
+        line = _LINE_BYTES * 8 // w.dtype.bitwidth  # weights in a cache line
+        lines = -(-unroll * PANEL // line // share) if share else 0  # asked for in a pass
 
         def codegen(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
-            xs, x_at, x_stride, ws, w_at, depth, scales, scales_at, ys, y_at, y_stride, mode = args
+            xs, x_at, x_stride, ws, w_at, depth, scales, scales_at, ys, y_at, y_stride, mode, ahead_at = args
             index = x_at.type
             zero = index(0)
 
@@ -56,51 +66,61 @@ def _tile(rows: int, panels: int, prefetched: bool = False) -> Callable[..., Non
             x_rows = [address(signature.args[0], xs, x_at, x_stride, r) for r in range(rows)]
             y_rows = [address(signature.args[8], ys, y_at, y_stride, r) for r in range(rows)]
             panel_size = builder.mul(depth, index(PANEL))
-            starts = [
-                element_pointer(
-                    context, builder, signature.args[3], ws, builder.add(w_at, builder.mul(panel_size, index(p)))
-                )
-                for p in range(panels)
-            ]
-            before = builder.block
-            loop, after = builder.append_basic_block("k"), builder.append_basic_block("k_end")
-            builder.cbranch(builder.icmp_signed(">", depth, zero), loop, after)
-            builder.position_at_end(loop)
-            k = builder.phi(index)
-            k.add_incoming(zero, before)
-            sums = []
+            starts = [address(signature.args[3], ws, w_at, panel_size, p) for p in range(panels)]
+            ahead = element_pointer(context, builder, signature.args[3], ws, ahead_at)
+
+            def products(k: ir.Value, count: int, sums: list[ir.Value]) -> list[ir.Value]:
+                """The sums after k, k + 1, ... k + count - 1."""
+                weights_at = [builder.gep(start, [builder.mul(k, index(PANEL))]) for start in starts]
+                numbers_at = [builder.gep(row, [k]) for row in x_rows]
+                for i in range(count):
+                    weights = [
+                        load_value(builder, builder.gep(at, [index(i * PANEL + v * LANES)]), w.dtype)
+                        for at in weights_at
+                        for v in range(_VECTORS)
+                    ]
+                    new = []
+                    for r, at in enumerate(numbers_at):
+                        factor = splat_value(builder, builder.load(builder.gep(at, [index(i)]), align=step))
+                        new += [
+                            fma_value(builder, weight, factor, sums[r * vectors + v]) for v, weight in enumerate(weights)
+                        ]
+                    sums = new
+                return sums
+
+            def loop(first: ir.Value, last: ir.Value, count: int, sums: list[ir.Value], asked: int) -> list[ir.Value]:
+                """The sums after all k in [first, last), which is a multiple of `count` long."""
+                before = builder.block
+                body, after = builder.append_basic_block("k"), builder.append_basic_block("k_end")
+                builder.cbranch(builder.icmp_signed("<", first, last), body, after)
+                builder.position_at_end(body)
+                k = builder.phi(index)
+                k.add_incoming(first, before)
+                running = [builder.phi(vector) for _ in sums]
+                for i in range(asked):
+                    offset = builder.mul(builder.udiv(k, index(unroll)), index(asked * line))
+                    prefetch_line(builder, builder.gep(ahead, [builder.add(offset, index(i * line))]))
+                new = products(k, count, running)
+                next_k = builder.add(k, index(count))
+                k.add_incoming(next_k, body)
+                builder.cbranch(builder.icmp_signed("<", next_k, last), body, after)
+                builder.position_at_end(after)
+                results = []
+                for phi, initial, value in zip(running, sums, new, strict=True):
+                    phi.add_incoming(initial, before)
+                    phi.add_incoming(value, body)
+                    result = builder.phi(vector)
+                    result.add_incoming(initial, before)
+                    result.add_incoming(value, body)
+                    results.append(result)
+                return results
+
             nothing = ir.Constant(vector, [0.0] * LANES)
-            for _ in range(rows * vectors):
-                phi = builder.phi(vector)
-                phi.add_incoming(nothing, before)
-                sums.append(phi)
-            weights = []
-            for p in range(panels):
-                line = builder.gep(starts[p], [builder.mul(k, index(PANEL))])
-                weights += [
-                    load_value(builder, builder.gep(line, [index(v * LANES)]), w.dtype) for v in range(_VECTORS)
-                ]
-            if prefetched:
-                # The next panel, while this one is used for the last time: a core's own cache is asked for it in time.
-                for v in range(0, vectors, 64 // (LANES * w.dtype.bitwidth // 8) or 1):
-                    ahead = builder.gep(starts[0], [builder.add(builder.mul(k, index(PANEL)), panel_size)])
-                    prefetch_line(builder, builder.gep(ahead, [index(v * LANES)]))
-            new = []
-            for r in range(rows):
-                number_r = builder.load(builder.gep(x_rows[r], [k]), align=step)
-                factor = splat_value(builder, number_r)
-                new += [fma_value(builder, weights[v], factor, sums[r * vectors + v]) for v in range(vectors)]
-            next_k = builder.add(k, index(1))
-            k.add_incoming(next_k, loop)
-            for phi, value in zip(sums, new, strict=True):
-                phi.add_incoming(value, loop)
-            builder.cbranch(builder.icmp_signed("<", next_k, depth), loop, after)
-            builder.position_at_end(after)
-            for i, value in enumerate(new):
-                result = builder.phi(vector)
-                result.add_incoming(nothing, before)
-                result.add_incoming(value, loop)
-                new[i] = result
+            new = [nothing] * (rows * vectors)
+            whole = builder.and_(depth, index(-unroll))  # unroll is a power of two
+            new = loop(zero, whole, unroll, new, lines)
+            if unroll > 1:
+                new = loop(whole, depth, 1, new, 0)
             if w.dtype == types.int8:
                 factors = []
                 for v in range(vectors):
@@ -127,15 +147,15 @@ def _tile(rows: int, panels: int, prefetched: bool = False) -> Callable[..., Non
 
         scales_type = scales.dtype
         n = types.intp
-        return types.void(x, n, n, w, n, n, scales, n, y, n, n, n), codegen
+        return types.void(x, n, n, w, n, n, scales, n, y, n, n, n, n), codegen
 
     return tile
 
 
-_tile_1x1, _tile_1x4 = _tile(1, 1), _tile(1, 4)
-_tile_2x1, _tile_2x4 = _tile(2, 1), _tile(2, 4)
-_tile_4x1, _tile_4x2 = _tile(4, 1), _tile(4, 2)
-_tile_8x1, _tile_8x1_last = _tile(8, 1), _tile(8, 1, prefetched=True)
+_tile_1x1, _tile_1x4 = _tile(1, 1), _tile(1, 4, _UNROLL)
+_tile_2x1, _tile_2x4 = _tile(2, 1), _tile(2, 4, _UNROLL)
+_tile_4x1, _tile_4x2 = _tile(4, 1), _tile(4, 2, _UNROLL)
+_tile_8x1, _tile_8x1_whole, _tile_8x1_part = (_tile(8, 1, _UNROLL, share) for share in (0, 1, _SHARES))
 
 
 @njit(nogil=True, cache=True, _nrt=False)
@@ -165,36 +185,39 @@ def matmul(
         while r < rows:
             n = rows - r
             a, b = x_at + r * x_stride, y_at + r * y_stride + panel * PANEL
-            if n >= 16 or (n >= 8 and panel + 1 == last):
-                _tile_8x1(x, a, x_stride, w, w_at, depth, scales, s_at, y, b, y_stride, mode)
-                r += 8
-            elif n >= 8:
-                _tile_8x1_last(x, a, x_stride, w, w_at, depth, scales, s_at, y, b, y_stride, mode)
+            if n >= 8:
+                if panel + 1 == last or r >= 8 * _SHARES:
+                    _tile_8x1(x, a, x_stride, w, w_at, depth, scales, s_at, y, b, y_stride, mode, w_at)
+                elif rows < 16:
+                    _tile_8x1_whole(x, a, x_stride, w, w_at, depth, scales, s_at, y, b, y_stride, mode, w_at + size)
+                else:
+                    ahead = w_at + size + r // 8 * (size // _SHARES)
+                    _tile_8x1_part(x, a, x_stride, w, w_at, depth, scales, s_at, y, b, y_stride, mode, ahead)
                 r += 8
             elif n >= 4:
                 if together == 2:
-                    _tile_4x2(x, a, x_stride, w, w_at, depth, scales, s_at, y, b, y_stride, mode)
+                    _tile_4x2(x, a, x_stride, w, w_at, depth, scales, s_at, y, b, y_stride, mode, w_at)
                 else:
-                    _tile_4x1(x, a, x_stride, w, w_at, depth, scales, s_at, y, b, y_stride, mode)
+                    _tile_4x1(x, a, x_stride, w, w_at, depth, scales, s_at, y, b, y_stride, mode, w_at)
                 r += 4
             elif n >= 2:
                 if together == 4:
-                    _tile_2x4(x, a, x_stride, w, w_at, depth, scales, s_at, y, b, y_stride, mode)
+                    _tile_2x4(x, a, x_stride, w, w_at, depth, scales, s_at, y, b, y_stride, mode, w_at)
                 else:
                     for p in range(together):
                         _tile_2x1(
                             x, a, x_stride, w, w_at + p * size, depth, scales, s_at + p * PANEL, y, b + p * PANEL,
-                            y_stride, mode,
+                            y_stride, mode, w_at,
                         )  # fmt: skip
                 r += 2
             else:
                 if together == 4:
-                    _tile_1x4(x, a, x_stride, w, w_at, depth, scales, s_at, y, b, y_stride, mode)
+                    _tile_1x4(x, a, x_stride, w, w_at, depth, scales, s_at, y, b, y_stride, mode, w_at)
                 else:
                     for p in range(together):
                         _tile_1x1(
                             x, a, x_stride, w, w_at + p * size, depth, scales, s_at + p * PANEL, y, b + p * PANEL,
-                            y_stride, mode,
+                            y_stride, mode, w_at,
                         )  # fmt: skip
                 r += 1
         panel += together

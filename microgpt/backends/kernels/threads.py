@@ -16,6 +16,7 @@ _CLOCK_MONOTONIC = 6 if sys.platform == "darwin" else 1
 # A thread that waits spins this often before it yields its core at every look: about 20 us. Waits inside a step are
 # shorter than that; and where another process holds the core that we wait for, spinning on would only be in its way.
 SPINS = 4000
+BARRIER_STEP = 16  # int64s between two threads' counts: lines are fetched in pairs
 
 
 @intrinsic
@@ -28,27 +29,21 @@ def atomic_load(typingctx: Any, array: Any, index: Any) -> Any:
     return types.int64(array, types.intp), codegen
 
 
-@intrinsic
-def atomic_store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
-    """array[index] = value, after everything written before it."""
+def _storing(ordering: str) -> Any:
+    @intrinsic
+    def function(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            pointer = element_pointer(context, builder, signature.args[0], args[0], args[1])
+            builder.store_atomic(args[2], pointer, ordering, 8)
+            return context.get_dummy_value()
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = element_pointer(context, builder, signature.args[0], args[0], args[1])
-        builder.store_atomic(args[2], pointer, "seq_cst", 8)
-        return context.get_dummy_value()
+        return types.void(array, types.intp, types.int64), codegen
 
-    return types.void(array, types.intp, types.int64), codegen
+    return function
 
 
-@intrinsic
-def atomic_add(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
-    """Add to array[index]; what it was before."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = element_pointer(context, builder, signature.args[0], args[0], args[1])
-        return builder.atomic_rmw("add", pointer, args[2], "seq_cst")
-
-    return types.int64(array, types.intp, types.int64), codegen
+# array[index] = value, after everything written before it; `atomic_store` also before everything read after it.
+atomic_publish, atomic_store = _storing("release"), _storing("seq_cst")
 
 
 @intrinsic
@@ -113,17 +108,20 @@ def now_ns(pair: np.ndarray) -> int:
 
 
 @njit(nogil=True, cache=True, _nrt=False)
-def barrier(control: np.ndarray, at: int, team: int) -> None:
-    """Wait until all `team` threads are here. control[at], control[at + 8]: arrivals and rounds, a cache line each."""
+def barrier(control: np.ndarray, at: int, thread: int, team: int) -> None:
+    """Wait until all `team` threads are here, of which this one is `thread`.
+
+    control[at + BARRIER_STEP * i]: how often thread i came. Nobody else writes there: two threads tell each other in
+    the time that one line takes from core to core, half of what a counter that both add to needs.
+    """
     if team == 1:
         return
-    round_now = atomic_load(control, at + 8)
-    if atomic_add(control, at, 1) == team - 1:
-        atomic_store(control, at, 0)
-        atomic_store(control, at + 8, round_now + 1)
-        return
-    spins = 0
-    while atomic_load(control, at + 8) == round_now:
-        spins += 1
-        if spins > SPINS:
-            yield_core()
+    mine = at + BARRIER_STEP * thread
+    now = control[mine] + 1
+    atomic_publish(control, mine, now)
+    for other in range(team):
+        spins = 0
+        while atomic_load(control, at + BARRIER_STEP * other) < now:
+            spins += 1
+            if spins > SPINS:
+                yield_core()
