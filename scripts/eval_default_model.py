@@ -196,12 +196,12 @@ def run(prompts: list[dict[str, Any]], reply: Reply, temperature: float, seed: i
     return results
 
 
-def library_reply(model_dir: str) -> Reply:
+def library_reply(model_dir: str, dtype: str = "float32") -> Reply:
     """A Reply that runs the checkpoint in this process."""
     from microgpt import GenerationRequest, TokenEvent, load
     from microgpt.chat import Message, chat_params, chat_prompt
 
-    engine = load(model_dir, device="cpu")
+    engine = load(model_dir, device="cpu", dtype=dtype)
 
     def reply(messages: Messages, temperature: float, seed: int) -> str:
         turns = [Message(m["role"], m["content"]) for m in messages]  # type: ignore[arg-type]
@@ -288,6 +288,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--model", help="model directory, run in this process")
     source.add_argument("--url", help="a running server, such as http://127.0.0.1:8080")
+    parser.add_argument("--dtype", default="float32", help="of --model's arithmetic (default: %(default)s)")
     parser.add_argument("--temperature", type=float, default=0.5, help="default %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="prompt i uses seed + i (default %(default)s)")
     parser.add_argument("--prompts", type=Path, default=PROMPTS_PATH, help="default: %(default)s")
@@ -307,7 +308,7 @@ def main(argv: list[str] | None = None) -> int:
         json.loads(arguments.verdicts.read_text(encoding="utf-8")) if arguments.verdicts.exists() else {}
     )
     try:
-        reply = library_reply(arguments.model) if arguments.model else http_reply(arguments.url)
+        reply = library_reply(arguments.model, arguments.dtype) if arguments.model else http_reply(arguments.url)
     except MicrogptError as error:
         print(error, file=sys.stderr)
         return 2

@@ -18,7 +18,7 @@ from microgpt.logprobs import TokenLogprobs
 from microgpt.params import SamplingParams
 
 DEVICES = ("auto", "cpu", "cuda")
-DTYPES = ("float32", "float64", "bfloat16", "float16", "int8")
+DTYPES = ("float32", "float64", "bfloat16", "float16", "int8", "w8a8")
 RNGS = ("default", "reference")
 BACKENDS = ("auto", "numba", "torch")
 
@@ -169,8 +169,8 @@ def create(
         from microgpt.backends.numba_backend import NumbaBackend
 
         return NumbaBackend(checkpoint, dtype, rng, max_slots, kv_bytes, threads)
-    if dtype == "int8":
-        raise InvalidRequest("dtype int8 needs the numba backend, which computes on a CPU")
+    if dtype in ("int8", "w8a8"):
+        raise InvalidRequest(f"dtype {dtype} needs the numba backend, which computes on a CPU")
     from microgpt.backends.torch_backend import TorchBackend
 
     return TorchBackend(checkpoint, device, dtype, rng, max_slots, kv_bytes)

@@ -23,6 +23,7 @@ from microgpt.backends.kernels import is_compiled, quick_compilation
 from microgpt.backends.kernels.forward import ATTEND_ROWS, Cache, Sizes, Weights
 from microgpt.backends.kernels.lanes import LANES
 from microgpt.backends.kernels.matmul import PANEL, pack
+from microgpt.backends.kernels.matmul8 import codes_stride, pack8, panel_words
 from microgpt.backends.kernels.sample import (
     BIAS,
     DEFAULT_RNG,
@@ -55,7 +56,8 @@ _SOLO_PRODUCTS = 1_000_000
 # Weights below which threads decode each their own sequences: the weights then fit a core's cache, and the threads'
 # meetings (four a layer) cost more than they gain.
 _COLUMN_BYTES = 2 << 20
-# The same for one sequence, which otherwise one thread decodes alone.
+# The same for one sequence, which otherwise one thread decodes alone; w8a8 reads what is in a core's cache in so little
+# time that it has the other limit here, too (1.3 MB: as fast either way, 0.4 MB: 115 thousand tokens/s, or 75 by all).
 _LONE_COLUMN_BYTES = 256 << 10
 
 _LINE = 64  # bytes of a cache line
@@ -71,6 +73,7 @@ _SLOT_INTS, _SLOT_FLOATS, _SLOT_SEEDS = _column(f"{NUM_INTS}q"), _column(f"{NUM_
 _FEED, _ROW = _column("5q"), struct.Struct("3q")
 
 _INT8_MAX = 127
+_INT8 = ("int8", "w8a8")  # dtypes with weights in int8, and K and V in float16
 _NOT_FINITE = "the model produced numbers that are not finite"
 _HUGE_PAGE = 2 << 20
 
@@ -79,8 +82,9 @@ class NumbaBackend:
     """GPT on the CPU. Weights are packed once; the KV cache is pages of 16 positions.
 
     dtype: float32; float64 for parity; float16, bfloat16 or int8 for weights kept that way and computed with in
-    float32; int8 also keeps K and V in float16. With float32 a checkpoint stored in 16 bits is kept in them, which
-    changes no bit of any result.
+    float32; int8 also keeps K and V in float16; w8a8 moreover rounds what is multiplied with weights to int8, each row
+    by its largest magnitude. With float32 a checkpoint stored in 16 bits is kept in them, which changes no bit of any
+    result.
     num_threads: the team, this thread included; None: as many as the process may run on.
     """
 
@@ -99,17 +103,18 @@ class NumbaBackend:
         self.config = config = checkpoint.config
         self.dtype = dtype
         number = np.dtype(np.float64 if dtype == "float64" else np.float32)
-        kept = np.dtype(np.int16) if dtype == "int8" else number  # int16: the bits of float16
+        kept = np.dtype(np.int16) if dtype in _INT8 else number  # int16: the bits of float16
         self._num_parameters = config.num_parameters  # which takes long to count
         self.num_slots = max_slots
         self.num_pages = page_count(config, kept.itemsize, max_slots, kv_bytes)
         self.num_threads = min(num_threads or _num_cores(), kernel.MAX_TEAM)
         self._rng = REFERENCE_RNG if rng == "reference" else DEFAULT_RNG
-        self._sizes = _sizes(config)
+        self._sizes = _sizes(config, dtype)
         self._kept = _common_dtype(checkpoint.tensors) if dtype == "float32" else "F32"
         self._weights = _weights(config, checkpoint.tensors, dtype, self._kept)
         self._uses_columns = self._weights.matrices.nbytes >= _COLUMN_BYTES
-        self._shares_one = self._weights.matrices.nbytes >= _LONE_COLUMN_BYTES
+        lone_bytes = _COLUMN_BYTES if dtype == "w8a8" else _LONE_COLUMN_BYTES
+        self._shares_one = self._weights.matrices.nbytes >= lone_bytes
         self._cache = Cache(
             _zeros(self.num_pages * self._sizes.key_page, kept),
             _zeros(self.num_pages * self._sizes.value_page, kept),
@@ -134,16 +139,17 @@ class NumbaBackend:
         self._control = np.zeros(kernel.CONTROL_SIZE, np.int64)
         self._common = kernel.Common(
             self._sizes, self._weights, self._cache, self._slots, self._feeds,
-            _new_room(self._sizes, config, number),
-            _zeros(min(kernel.BLOCK_ROWS, max_slots) * self._sizes.logits_stride, number), _new_columns(_ROW, max_slots),
+            _new_room(self._sizes, number),
+            _zeros(min(kernel.BLOCK_ROWS, max_slots) * self._sizes.logits_stride, number),
+            _new_columns(_ROW, max_slots),
             self._control,
         )  # fmt: skip
-        self._own = _new_own(self._sizes, config, max_slots, number)
+        self._own = _new_own(self._sizes, max_slots, number)
         self._byte = np.zeros(1, np.uint8)
         self._warm_up()
         self._team = None
         if self.num_threads > 1:
-            others = [_new_own(self._sizes, config, max_slots, number) for _ in range(1, self.num_threads)]
+            others = [_new_own(self._sizes, max_slots, number) for _ in range(1, self.num_threads)]
             self._team = _Team(self._common, others)
             weakref.finalize(self, self._team.stop)
 
@@ -422,18 +428,21 @@ def _stride(n: int) -> int:
     return stride + LANES if stride % 512 == 0 else stride
 
 
-def _sizes(config: ModelConfig) -> Sizes:
+def _sizes(config: ModelConfig, dtype: str) -> Sizes:
     C, D, H, L, V = config.n_embd, config.head_dim, config.n_head, config.n_layer, config.vocab_size
     table_stride, x_stride, qkv_stride, hidden_stride = _up(C, LANES), _stride(C), _stride(3 * C), _stride(4 * C)
     value_stride, scores_stride = _up(D, LANES), pages_for(config.block_size) * PAGE_TOKENS
     outputs = [L * _up(3 * C, PANEL), L * _up(C, PANEL), L * _up(4 * C, PANEL), L * _up(C, PANEL)]
     scales = list(itertools.accumulate(outputs))
-    weights = list(itertools.accumulate(n * depth for n, depth in zip(outputs, (C, C, C, 4 * C), strict=True)))
+    panel_size = panel_words if dtype == "w8a8" else lambda depth: PANEL * depth
+    weights = list(
+        itertools.accumulate(n // PANEL * panel_size(depth) for n, depth in zip(outputs, (C, C, C, 4 * C), strict=True))
+    )
     rows, attending = kernel.BLOCK_ROWS, max(H, ATTEND_ROWS)
     room = list(
         itertools.accumulate(
             [rows * x_stride, rows * x_stride, rows * qkv_stride, rows * x_stride, rows * hidden_stride,
-             attending * scores_stride, _up(attending, LANES)]
+             attending * scores_stride, _up(attending, LANES), attending * 2 * value_stride]
         )
     )  # fmt: skip
     return Sizes(
@@ -442,16 +451,16 @@ def _sizes(config: ModelConfig) -> Sizes:
     )  # fmt: skip
 
 
-def _new_room(sizes: Sizes, config: ModelConfig, number: np.dtype) -> np.ndarray:
-    return _zeros(sizes.chains_at + max(config.n_head, ATTEND_ROWS) * 2 * sizes.value_stride, number)
+def _new_room(sizes: Sizes, number: np.dtype) -> np.ndarray:
+    return _zeros(sizes.codes_at + kernel.BLOCK_ROWS * codes_stride(4 * sizes.n_embd), number)
 
 
-def _new_own(sizes: Sizes, config: ModelConfig, max_slots: int, number: np.dtype) -> kernel.Own:
+def _new_own(sizes: Sizes, max_slots: int, number: np.dtype) -> kernel.Own:
     """What one thread needs for itself."""
     vocab = sizes.logits_stride
     return kernel.Own(
         going=_new_columns(_ROW, max_slots),
-        room=_new_room(sizes, config, number),
+        room=_new_room(sizes, number),
         logits=_zeros(kernel.LOGIT_ROWS * vocab, number),
         sample_room=SampleRoom(_zeros(vocab // LANES + 1, np.float64), _zeros(vocab, np.int32), _zeros(vocab, number)),
         clock=_zeros(2, np.int64),
@@ -508,12 +517,12 @@ def _weights(config: ModelConfig, tensors: Mapping[str, StoredTensor], dtype: st
         [[f"layer{i}.mlp_fc2"] for i in layers],
         [["lm_head"]],
     ]
-    table_dtype = "float32" if dtype == "int8" else dtype
+    table_dtype = "float32" if dtype in _INT8 else dtype
     rows = np.concatenate([_table(_stored([tensors[name]], table_dtype, kept)) for name in ("wte", "wpe")])
     tables = _zeros(rows.size, rows.dtype)
     tables[:] = rows
     parts = [_matrix([tensors[name] for name in names], dtype, kept) for group in groups for names in group]
-    matrices = _on_huge_pages(np.concatenate([pack(bits) for bits, _ in parts]))
+    matrices = _on_huge_pages(np.concatenate([(pack8 if dtype == "w8a8" else pack)(bits) for bits, _ in parts]))
     return Weights(tables, matrices, np.concatenate([scales for _, scales in parts]))
 
 
@@ -551,9 +560,9 @@ def _stored(tensors: list[StoredTensor], dtype: str, kept: str) -> np.ndarray:
 
 
 def _matrix(tensors: list[StoredTensor], dtype: str, kept: str) -> tuple[np.ndarray, np.ndarray]:
-    """(what is packed, its scales padded to whole panels): int8 has one scale an output, others an empty array."""
-    stored = _stored(tensors, "float32" if dtype == "int8" else dtype, kept)
-    if dtype != "int8":
+    """(what is packed, its scales padded to whole panels): int8 weights have one scale an output, others none."""
+    stored = _stored(tensors, "float32" if dtype in _INT8 else dtype, kept)
+    if dtype not in _INT8:
         return stored, np.zeros(0, np.float32)
     largest = np.abs(stored).max(axis=1)
     scale = np.where(largest > 0, largest / _INT8_MAX, 1).astype(np.float32)

@@ -7,7 +7,7 @@ PREFILL_TOKENS = 512
 DOCUMENTS = 32  # T0, a model of short names, is asked for this many samples at once
 
 # Bytes per weight, as kept in memory. float16 and bfloat16 are widened in registers.
-WEIGHT_BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
+WEIGHT_BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2, "int8": 1, "w8a8": 1}
 DTYPES = tuple(WEIGHT_BYTES)
 BACKENDS = ("numba", "torch")
 BATCHES = (1, 8, 32)
@@ -67,7 +67,7 @@ class Shape:
     def kv_bytes(self, dtype: str) -> float:
         """What a decode step reads of one sequence's K and V, on average; kept in the dtype of the arithmetic, but in
         float16 beside int8 weights."""
-        return 2 * self.n_layer * self.n_embd * self.mean_context * {"float64": 8, "int8": 2}.get(dtype, 4)
+        return 2 * self.n_layer * self.n_embd * self.mean_context * {"float64": 8, "int8": 2, "w8a8": 2}.get(dtype, 4)
 
 
 SHAPES = {

@@ -305,13 +305,13 @@ def test_after_a_flush_nothing_from_before_is_served(checkpoint: Checkpoint) -> 
     assert later.usage.num_cached == 4 * PAGE_TOKENS, "what came after the flush is kept"
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64", "int8", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int8", "w8a8", "bfloat16"])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_new_weights_serve_from_the_next_request_on(
     checkpoint: Checkpoint, other_checkpoint: Checkpoint, backend: str, dtype: str
 ) -> None:
-    if backend == "torch" and dtype == "int8":
-        pytest.skip("the torch backend has no int8")
+    if backend == "torch" and dtype in ("int8", "w8a8"):
+        pytest.skip(f"the torch backend has no {dtype}")
     prompt = tuple(i % 7 for i in range(2 * PAGE_TOKENS + 1))
     params = SamplingParams(max_tokens=30, ignore_eos=True, logprobs=backend == "numba")
 

@@ -129,7 +129,7 @@ def random_adjustments(config: ModelConfig, rng: np.random.Generator) -> dict[st
     }
 
 
-@pytest.mark.parametrize("dtype", ["float32", "int8", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", "int8", "w8a8", "bfloat16"])
 @pytest.mark.parametrize("shape", SHAPES[1:3])
 def test_a_request_gets_the_same_tokens_alone_and_in_any_company(
     shape,
@@ -159,15 +159,16 @@ def test_a_request_gets_the_same_tokens_alone_and_in_any_company(
         engine.backend.close()  # pyright: ignore[reportAttributeAccessIssue]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "w8a8"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_keys_values_and_last_states_have_the_same_bits_in_any_chunks_and_on_any_team(shape) -> None:
+def test_keys_values_and_last_states_have_the_same_bits_in_any_chunks_and_on_any_team(shape, dtype: str) -> None:
     checkpoint = checkpoint_of(shape)
     config = checkpoint.config
     rng = np.random.default_rng(3)
     prompts = [rng.integers(0, config.vocab_size, config.block_size - 1).tolist() for _ in range(3)]
 
     def computed(cuts: list[int], num_threads: int, together: int) -> bytes:
-        backend = NumbaBackend(checkpoint, "float32", "default", 4, 1 << 24, num_threads)
+        backend = NumbaBackend(checkpoint, dtype, "default", 4, 1 << 24, num_threads)
         for slot in range(together):
             backend.open(slot, SamplingParams(temperature=0), 2, pages(config, slot))
         edges = [0, *cuts, len(prompts[0])]
@@ -189,13 +190,16 @@ def test_keys_values_and_last_states_have_the_same_bits_in_any_chunks_and_on_any
         assert computed(cuts, int(rng.integers(1, 4)), int(rng.integers(1, 4))) == expected, cuts
 
 
-def test_one_sequence_decoded_by_all_threads_has_the_bits_of_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("dtype", ["float32", "w8a8"])
+def test_one_sequence_decoded_by_all_threads_has_the_bits_of_one_thread(
+    dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(numba_backend, "_COLUMN_BYTES", 0)
     for shape in SHAPES:
         checkpoint = checkpoint_of(shape)
         tokens, states = [], []
         for num_threads in (1, 2, 3):
-            backend = NumbaBackend(checkpoint, "float32", "default", 2, 1 << 24, num_threads)
+            backend = NumbaBackend(checkpoint, dtype, "default", 2, 1 << 24, num_threads)
             limit = checkpoint.config.block_size - 2
             backend.open(0, SamplingParams(seed=5), limit, pages(checkpoint.config, 0))
             found = [*backend.burst([Feed(0, [1, 2, 3], 0, True)], 4, 100)[0].token_ids]
@@ -227,15 +231,17 @@ def test_a_checkpoint_in_16_bits_stays_narrow_and_gives_the_bits_of_its_float32_
     assert NumbaBackend(narrow, "float32", "default", 1, 1 << 24, 1)._weights.matrices.itemsize == 2
 
 
-def test_numbers_that_are_not_finite_fail_their_sequence_alone() -> None:
+@pytest.mark.parametrize("dtype", ["float32", "w8a8"])
+def test_numbers_that_are_not_finite_fail_their_sequence_alone(dtype: str) -> None:
     checkpoint = checkpoint_of(SHAPES[2])
     broken = {name: tensor.bits.copy() for name, tensor in checkpoint.tensors.items()}
     broken["wte"][7] = np.nan
     tensors = {name: StoredTensor("F32", bits) for name, bits in broken.items()}
     engine = build_engine(
-        Checkpoint(checkpoint.path, checkpoint.config, tensors, checkpoint.tokenizer, {}), max_slots=4, threads=2
-    )
-    healthy = build_engine(checkpoint, max_slots=4, threads=2)
+        Checkpoint(checkpoint.path, checkpoint.config, tensors, checkpoint.tokenizer, {}), dtype=dtype, max_slots=4,
+        threads=2,
+    )  # fmt: skip
+    healthy = build_engine(checkpoint, dtype=dtype, max_slots=4, threads=2)
     params = SamplingParams(seed=1, max_tokens=10, suppress_token_ids=(7,))
     good = [GenerationRequest(f"good{i}", (i, i + 1), params) for i in range(3)]
     for _ in range(3):  # again, so that a new sequence gets the pages of the failed one

@@ -214,7 +214,7 @@ def mixed_requests(checkpoint: Checkpoint, count: int, rng: np.random.Generator)
     return requests
 
 
-@pytest.mark.parametrize("dtype", ["float32", "int8"])
+@pytest.mark.parametrize("dtype", ["float32", "int8", "w8a8"])
 @pytest.mark.parametrize("shape", SHAPES[1:3])
 def test_scores_have_the_same_bits_alone_and_in_any_company(
     shape: tuple[int, ...], dtype: str, monkeypatch: pytest.MonkeyPatch

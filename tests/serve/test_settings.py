@@ -204,7 +204,7 @@ def test_bad_settings_exit_with_2_and_without_traceback():
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
         "--port must be an integer in [0, 65535], got 'x'",
-        "--dtype must be one of float32, float64, bfloat16, float16, int8, got 'x'",
+        "--dtype must be one of float32, float64, bfloat16, float16, int8, w8a8, got 'x'",
     ]
 
 

@@ -24,7 +24,8 @@ from microgpt.backends.kernels.forward import (
     write_kv,
 )
 from microgpt.backends.kernels.lanes import ONE, ZERO
-from microgpt.backends.kernels.matmul import ADD, PANEL, RELU, STORE, matmul
+from microgpt.backends.kernels.matmul import ADD, PANEL, RELU, STORE
+from microgpt.backends.kernels.matmul8 import product
 from microgpt.backends.kernels.sample import (
     ADJUSTED,
     IN_OUTPUT,
@@ -186,9 +187,9 @@ def _score_rows(sizes, weights, slots, feeds, rows, low, count, x, logits, room)
         if run == 0:
             r += 1
             continue
-        matmul(
+        product(
             STORE, run, V, C, x, r * Cs, Cs, weights.matrices, sizes.head_at, weights.scales,
-            sizes.head_scales_at, ZERO, logits, ZERO, Vs, ZERO, ONE,
+            sizes.head_scales_at, ZERO, logits, ZERO, Vs, ZERO, ONE, x, sizes.codes_at,
         )  # fmt: skip
         for i in range(run):
             at = low + r + i
@@ -243,17 +244,18 @@ def _decode_columns(common, room, rows, thread, team):
             normalise(shared, r * Cs, room, norm + r * Cs, C)
         if has_heads:
             for i in range(3):
-                matmul(
+                product(
                     STORE, rows, width, C, room, norm, Cs, w, ZERO, scales, ZERO, (3 * layer + i) * team + thread,
-                    shared, qkv + i * C + thread * width, Qs, ZERO, ONE,
+                    shared, qkv + i * C + thread * width, Qs, ZERO, ONE, room, sizes.codes_at,
                 )  # fmt: skip
             for r in range(rows):
                 _attend_shared(
                     sizes, cache, ints, going, shared, room, layer, r, H // team * thread, H // team * (thread + 1)
                 )  # fmt: skip
         else:
-            matmul(
-                STORE, rows, 3 * C, C, room, norm, Cs, w, ZERO, scales, ZERO, layer, shared, qkv, Qs, thread, team
+            product(
+                STORE, rows, 3 * C, C, room, norm, Cs, w, ZERO, scales, ZERO, layer,
+                shared, qkv, Qs, thread, team, room, sizes.codes_at,
             )  # fmt: skip
             barrier(control, BARRIER, thread, team)
             pair, last = rows * H * thread // team, rows * H * (thread + 1) // team
@@ -263,21 +265,21 @@ def _decode_columns(common, room, rows, thread, team):
                 _attend_shared(sizes, cache, ints, going, shared, room, layer, r, head, end)
                 pair += end - head
         barrier(control, BARRIER, thread, team)
-        matmul(
+        product(
             ADD, rows, C, C, shared, attended, Cs, w, sizes.wo_at, scales, sizes.wo_scales_at, layer,
-            shared, ZERO, Cs, thread, team,
+            shared, ZERO, Cs, thread, team, room, sizes.codes_at,
         )  # fmt: skip
         barrier(control, BARRIER, thread, team)
         for r in range(rows):
             normalise(shared, r * Cs, room, norm + r * Cs, C)
-        matmul(
+        product(
             RELU, rows, 4 * C, C, room, norm, Cs, w, sizes.fc1_at, scales, sizes.fc1_scales_at, layer,
-            shared, hidden, Hs, thread, team,
+            shared, hidden, Hs, thread, team, room, sizes.codes_at,
         )  # fmt: skip
         barrier(control, BARRIER, thread, team)
-        matmul(
+        product(
             ADD, rows, C, 4 * C, shared, hidden, Hs, w, sizes.fc2_at, scales, sizes.fc2_scales_at, layer,
-            shared, ZERO, Cs, thread, team,
+            shared, ZERO, Cs, thread, team, room, sizes.codes_at,
         )  # fmt: skip
         barrier(control, BARRIER, thread, team)
 
@@ -338,9 +340,10 @@ def _sample(common, own, count):
             first, run = going[FEED, begin + r], 1
             while r + run < rows and going[FEED, begin + r + run] == first + run:
                 run += 1
-            matmul(
+            product(
                 STORE, run, sizes.vocab_size, C, feeds.last, first * Cs, Cs, weights.matrices, sizes.head_at,
                 weights.scales, sizes.head_scales_at, ZERO, logits, r * Vs, Vs, ZERO, ONE,
+                own.room, sizes.codes_at,
             )  # fmt: skip
             r += run
         for r in range(rows):
@@ -399,9 +402,9 @@ def _burst_columns(common, own, count, is_fed, thread, team):
     for step in range(control[MAX_STEPS]):
         if step or not is_fed:
             _decode_columns(common, own.room, count, thread, team)
-        matmul(
+        product(
             STORE, count, V, C, shared, ZERO, Cs, weights.matrices, sizes.head_at, weights.scales,
-            sizes.head_scales_at, ZERO, logits, ZERO, Vs, thread, team,
+            sizes.head_scales_at, ZERO, logits, ZERO, Vs, thread, team, own.room, sizes.codes_at,
         )  # fmt: skip
         barrier(control, BARRIER, thread, team)
         for r in range(low, high):

@@ -1,7 +1,7 @@
 """A row through the model: embedding, RMSNorm, attention over pages, matrices.
 
 A row is one token of one sequence at one position. What a row's numbers are does not depend on which rows stand beside
-it: each function here works on one row, or is `matmul`.
+it: each function here works on one row, or is `product`.
 """
 
 from typing import NamedTuple
@@ -28,7 +28,8 @@ from microgpt.backends.kernels.lanes import (
     subtract,
     total,
 )
-from microgpt.backends.kernels.matmul import ADD, RELU, STORE, matmul
+from microgpt.backends.kernels.matmul import ADD, RELU, STORE
+from microgpt.backends.kernels.matmul8 import product
 
 RMS_EPS = 1e-5
 ATTEND_ROWS = 4  # rows of a prompt that attend together: each key and value is loaded once for all of them
@@ -79,11 +80,12 @@ class Sizes(NamedTuple):
     scores_at: int
     inverses_at: int
     chains_at: int
+    codes_at: int  # for w8a8 alone
 
 
 class Weights(NamedTuple):
-    """tables: wte and wpe by rows. matrices: packed by `matmul.pack`, layers one after the other. scales: one an
-    output, for int8 alone. All flat."""
+    """tables: wte and wpe by rows. matrices: packed by `matmul.pack`, or as words by `matmul8.pack8`, layers one after the
+    other. scales: one an output, for int8 and w8a8 alone. All flat."""
 
     tables: np.ndarray
     matrices: np.ndarray
@@ -104,7 +106,7 @@ class Cache(NamedTuple):
 
 
 # A room is scratch for rows, one flat array: x and norm (rows, x_stride), qkv, attended, hidden; then scores, inverses
-# and chains of `attend`, for every head of one row or one head of ATTEND_ROWS.
+# and chains of `attend`, for every head of one row or one head of ATTEND_ROWS; then the codes of `matmul8`.
 
 
 @njit(nogil=True, cache=True, _nrt=False)
@@ -247,9 +249,9 @@ def begin_layer(sizes, weights, layer, room, rows):
     w, scales = weights.matrices, weights.scales
     for r in range(rows):
         normalise(room, r * Cs, room, sizes.norm_at + r * Cs, C)
-    matmul(
+    product(
         STORE, rows, 3 * C, C, room, sizes.norm_at, Cs, w, ZERO, scales, ZERO, layer,
-        room, sizes.qkv_at, sizes.qkv_stride, ZERO, ONE,
+        room, sizes.qkv_at, sizes.qkv_stride, ZERO, ONE, room, sizes.codes_at,
     )  # fmt: skip
 
 
@@ -258,17 +260,17 @@ def finish_layer(sizes, weights, layer, room, rows):
     """What follows attention in a layer, for rows [0, rows) of a room's x and attended."""
     C, Cs, Hs = sizes.n_embd, sizes.x_stride, sizes.hidden_stride
     w, scales = weights.matrices, weights.scales
-    matmul(
+    product(
         ADD, rows, C, C, room, sizes.attended_at, Cs, w, sizes.wo_at, scales, sizes.wo_scales_at, layer,
-        room, ZERO, Cs, ZERO, ONE,
+        room, ZERO, Cs, ZERO, ONE, room, sizes.codes_at,
     )  # fmt: skip
     for r in range(rows):
         normalise(room, r * Cs, room, sizes.norm_at + r * Cs, C)
-    matmul(
+    product(
         RELU, rows, 4 * C, C, room, sizes.norm_at, Cs, w, sizes.fc1_at, scales, sizes.fc1_scales_at, layer,
-        room, sizes.hidden_at, Hs, ZERO, ONE,
+        room, sizes.hidden_at, Hs, ZERO, ONE, room, sizes.codes_at,
     )  # fmt: skip
-    matmul(
+    product(
         ADD, rows, C, 4 * C, room, sizes.hidden_at, Hs, w, sizes.fc2_at, scales, sizes.fc2_scales_at, layer,
-        room, ZERO, Cs, ZERO, ONE,
+        room, ZERO, Cs, ZERO, ONE, room, sizes.codes_at,
     )  # fmt: skip
