@@ -228,6 +228,7 @@ class EngineClient:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._built: asyncio.Future[None] | None = None
         self._generations: dict[str, Generation] = {}  # by request, until its last event has come
+        self._is_waking = False
 
     @property
     def engine(self) -> Engine | None:
@@ -270,11 +271,19 @@ class EngineClient:
             if request.id in self._generations:
                 raise InvalidRequest(f"id must be unique among live requests, got {request.id!r:.80} again")
         generation = Generation(self, requests, wants_tokens, survives_failures)
-        self._thread.submit(requests)  # late: the engine wakes here, and waits for the interpreter's lock until we wait
+        self._thread.submit(requests, wake=False)
+        if not self._is_waking:  # once for all requests of this round of the loop: it costs two changes of threads
+            assert self._loop is not None
+            self._is_waking = True
+            self._loop.call_soon(self._wake)
         # No event can come before this: they are delivered by the loop, which is here now.
         for request in requests:
             self._generations[request.id] = generation
         return generation
+
+    def _wake(self) -> None:
+        self._is_waking = False
+        self._thread.wake()
 
     @property
     def live_ids(self) -> list[str]:
