@@ -108,39 +108,57 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _begin(self, parser: httptools.HttpRequestParser) -> None:
         """The head of a request is known; its body may follow in the same data."""
-        method, version = parser.get_method(), parser.get_http_version()
-        self.cycle = cycle = _Cycle(self.transport, self.flow, self.server_state.default_headers)
+        method, version, endpoint = parser.get_method(), parser.get_http_version(), None
+        if self._direct_way is not None and not self.expect_100_continue:
+            endpoint = self._direct_way.endpoint(method, self.url)
+        if endpoint is None:
+            url = httptools.parse_url(self.url)  # raises, and stops the parser, for what is none
+            raw_path, query = url.path, url.query or b""
+            path = raw_path.decode("ascii")
+            if "%" in path:
+                path = unquote(path)
+        else:
+            path, raw_path, query = endpoint.path, self.url, b""
+        scope = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": self.root_path,
+            "headers": self.headers,
+            "state": self.app_state.copy(),
+            "method": method.decode("ascii"),
+            "path": path,
+            "raw_path": raw_path,
+            "query_string": query,
+            WATCH_KEY: self.watch,
+        }
+        self.scope = cast(Any, scope)
+        self.cycle = cycle = _Cycle(self.scope, self.transport, self.flow, self.server_state.default_headers)
         cycle.keep_alive = version != "1.0" and parser.should_keep_alive()
         cycle.waiting_for_100_continue = self.expect_100_continue
-        self.scope = cast(
-            Any,
-            {
-                "type": "http",
-                "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
-                "http_version": version,
-                "server": self.server,
-                "client": self.client,
-                "scheme": self.scheme,
-                "root_path": self.root_path,
-                "headers": self.headers,
-                "state": self.app_state.copy(),
-                "method": method.decode("ascii"),
-                WATCH_KEY: self.watch,
-            },
-        )
-        cycle.scope = self.scope
-        if self._direct_way is not None and not self.expect_100_continue:
-            self._endpoint = self._direct_way.endpoint(method, self.url)
-        if self._endpoint is None:
+        if endpoint is None:
             self._start()
+        else:
+            self._endpoint = endpoint  # until it is seen whether the body has come with the head
 
     def _go_on(self, endpoint: Endpoint) -> None:
         """Hand a request to its endpoint, if it has come whole, else to the application."""
         assert self._direct_way is not None
         self._endpoint, cycle, scope = None, self.cycle, cast(dict[str, Any], self.scope)
-        scope["path"] = endpoint.path
         if cycle.more_body or self.flow.write_paused or not self._direct_way.take(endpoint, scope, cycle.body, self):
             self._start()
+
+    def _start(self) -> None:
+        """Start the application's task."""
+        cycle = self.cycle
+        cycle.on_response = self.on_response_complete
+        cycle.message_event = asyncio.Event()
+        if cycle.body or not cycle.more_body:
+            cycle.message_event.set()
+        self.loop.create_task(self._run(cycle))
 
     def respond(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
         """Answer the request that went the direct way: the whole answer in one write."""
@@ -150,19 +168,6 @@ class HttpProtocol(HttpToolsProtocol):
         if not cycle.keep_alive:
             self.transport.close()
         self.on_response_complete()
-
-    def _start(self) -> None:
-        """Start the application's task. As uvicorn's on_headers_complete, without what is not used here."""
-        url, cycle = httptools.parse_url(self.url), self.cycle
-        path = url.path.decode("ascii")
-        scope = cast(dict[str, Any], self.scope)
-        scope["path"] = unquote(path) if "%" in path else path
-        scope["raw_path"], scope["query_string"] = url.path, url.query or b""
-        cycle.on_response = self.on_response_complete
-        cycle.message_event = asyncio.Event()
-        if cycle.body or not cycle.more_body:
-            cycle.message_event.set()
-        self.loop.create_task(self._run(cycle))
 
     async def _run(self, cycle: RequestResponseCycle) -> None:
         """A task that does its own accounting: add_done_callback would take a round of the event loop more."""
@@ -288,7 +293,10 @@ class _Cycle(RequestResponseCycle):
     message_event = cast(asyncio.Event, _Unheard())  # until there is a task to hear it
     _head = b""  # not yet sent
 
-    def __init__(self, transport: asyncio.Transport, flow: FlowControl, default_headers: list[tuple[bytes, bytes]]):
+    def __init__(
+        self, scope: Any, transport: asyncio.Transport, flow: FlowControl, default_headers: list[tuple[bytes, bytes]]
+    ):
+        self.scope = scope
         self.transport = transport
         self.flow = flow
         self.default_headers = default_headers
