@@ -175,6 +175,13 @@ class SamplingParams:
                 knobs[name] = RANGES[name].checked(name, value)
             self.__dict__.update(knobs)  # what was not given stays the class's attribute: the default
 
+    @classmethod
+    def of_checked(cls, knobs: dict[str, Any]) -> "SamplingParams":
+        """The same from knobs that are known to be within their ranges and in the form in which they are stored."""
+        params = object.__new__(cls)
+        params.__dict__.update(knobs)
+        return params
+
     @property
     def end_token_ids(self) -> tuple[int, ...]:
         """The ids that end the sequence: stop_token_ids, unless ignore_eos."""

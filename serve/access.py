@@ -25,7 +25,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 logger = logging.getLogger(__name__)
 
-SCOPE_KEY = "microgpt.access"
+SCOPE_KEY = "microgpt.access"  # the request's Access, in the scope; there already if the request came by the short way
 _SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 TEXT_TIME, JSON_TIME = "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"
 _QUOTED = frozenset(("note", "prompts", "replies"))
@@ -77,6 +77,7 @@ class AccessLayer:
 
     def __init__(self, app: App, metrics: Metrics, log_format: str):
         self.app = app
+        self.direct_way: Any = None  # serve.direct.DirectWay, for a protocol that takes it
         self._metrics = metrics
         self._log = AccessLog(log_format)
 
@@ -84,7 +85,7 @@ class AccessLayer:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        access = Access(_request_id(scope), _METHODS.get(scope["method"], _NO_METHOD), time.monotonic())
+        access = scope.get(SCOPE_KEY) or self.begin(scope)
         if scope["method"] == "HEAD":  # answered like GET; the HTTP server leaves the body out
             scope = {**scope, "method": "GET"}
         scope[SCOPE_KEY] = access
@@ -96,7 +97,6 @@ class AccessLayer:
                 message["headers"] = [*message.get("headers", ()), id_header]
             await send(message)
 
-        self._metrics.num_active += 1
         try:
             await self.app(scope, receive, send_with_id)
         except Exception:
@@ -106,14 +106,21 @@ class AccessLayer:
         finally:
             if access.route == UNMATCHED and (route := scope.get("route")) is not None:
                 access.route = route.path
-            self._metrics.num_active -= 1
-            self._end(access)
+            self.end(access)
 
     def refused(self, request_id: str, status: int) -> None:
         """Log and count what was answered with `status` before it could become a request."""
-        self._end(Access(request_id, _NO_METHOD, time.monotonic(), status=status))
+        self._metrics.num_active += 1
+        self.end(Access(request_id, _NO_METHOD, time.monotonic(), status=status))
 
-    def _end(self, access: Access) -> None:
+    def begin(self, scope: Scope) -> Access:
+        """Of a request that has come; `end` must follow."""
+        self._metrics.num_active += 1
+        return Access(_request_id(scope), _METHODS.get(scope["method"], _NO_METHOD), time.monotonic())
+
+    def end(self, access: Access) -> None:
+        """Log and count what has ended."""
+        self._metrics.num_active -= 1
         duration_s = time.monotonic() - access.started_at
         first_token_s = None if access.first_token_at is None else access.first_token_at - access.started_at
         self._metrics.add_request(
@@ -173,10 +180,16 @@ async def send_whole(
     send: Send, status: int, body: bytes, media_type: str, headers: MutableMapping[str, str] | None = None
 ) -> None:
     """A whole answer in two messages."""
-    lines = [(b"content-type", media_type.encode()), (b"content-length", str(len(body)).encode())]
-    lines += encode_headers(headers or {})
-    await send({"type": "http.response.start", "status": status, "headers": lines})
+    await send({"type": "http.response.start", "status": status, "headers": whole_headers(body, media_type, headers)})
     await send({"type": "http.response.body", "body": body})
+
+
+def whole_headers(
+    body: bytes, media_type: str, headers: MutableMapping[str, str] | None = None
+) -> list[tuple[bytes, bytes]]:
+    """The headers of a whole answer, as ASGI wants them."""
+    lines = [(b"content-type", media_type.encode()), (b"content-length", b"%d" % len(body))]
+    return lines + encode_headers(headers) if headers else lines
 
 
 def encode_headers(headers: MutableMapping[str, str]) -> list[tuple[bytes, bytes]]:

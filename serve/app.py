@@ -18,9 +18,10 @@ from serve.access import SCOPE_KEY, AccessLayer, App, Message, Receive, Scope, S
 from serve.auth import OPEN_PATHS, KeyGuard
 from serve.dialects import DIALECTS, Operation, Route
 from serve.dialects.sglang.control import ADMIN_PATHS
+from serve.direct import DirectWay
 from serve.endpoint import Endpoint, OperationEndpoint
 from serve.errors import error_body, rust_debug
-from serve.hosts import guarded
+from serve.hosts import host_guard
 from serve.limits import RateLimiter
 from serve.metrics import CONTENT_TYPE, Metrics
 from serve.service import Service
@@ -95,7 +96,7 @@ def build_app(
         redirect_slashes=False,
         exception_handlers={HTTPException: _refuse, Exception: _break_down},
     )
-    endpoints: dict[tuple[str, str], App] = {}
+    endpoints: dict[tuple[str, str], Endpoint] = {}
     for dialect in DIALECTS:
         for route in dialect.routes:
             endpoint = Endpoint(
@@ -124,6 +125,7 @@ def build_app(
                 metrics.expect(route.path, method)
     app.openapi = lambda: _openapi(app)
     unlimited = {operation.path for dialect in DIALECTS for operation in dialect.operations if not operation.limited}
+    guards: list[Callable[[Scope], bool]] = []  # what the layers below do with requests for endpoints, as conditions
     inner: Any = _Shortcut(_Limited(app, info_limiter, UNLIMITED_PATHS | unlimited), endpoints)
     if settings.api_key or settings.admin_api_key:
         inner = KeyGuard(
@@ -133,7 +135,9 @@ def build_app(
             admin_paths=ADMIN_PATHS,
             open_paths=OPEN_PATHS | {f"/web/{name}" for name in files.sizes if name != INDEX},
         )
+        guards.append(inner.admits)
     if settings.cors_origins:
+        guards.append(_has_no_origin)
         inner = _Cors(
             inner,
             allow_origins=settings.cors_origins,
@@ -141,8 +145,17 @@ def build_app(
             allow_headers=("authorization", "content-type", "x-request-id"),
             expose_headers=("x-request-id", "retry-after", "ratelimit", "ratelimit-policy"),
         )
-    inner = guarded(inner, settings.host, settings.allowed_hosts, settings.cors_origins, ADMIN_PATHS)
-    return AccessLayer(inner, metrics, settings.log_format)
+    guard = host_guard(inner, settings.host, settings.allowed_hosts, settings.cors_origins, ADMIN_PATHS)
+    if guard is not None:
+        guards.append(guard.admits)
+        inner = guard
+    layer = AccessLayer(inner, metrics, settings.log_format)
+    layer.direct_way = DirectWay(layer, guards, endpoints)
+    return layer
+
+
+def _has_no_origin(scope: Scope) -> bool:
+    return all(name != b"origin" for name, _ in scope["headers"])
 
 
 def _add_info_routes(app: FastAPI, service: Service, metrics: Metrics) -> None:
@@ -225,7 +238,7 @@ class _Shortcut:
     errors.
     """
 
-    def __init__(self, app: App, endpoints: Mapping[tuple[str, str], App]):
+    def __init__(self, app: App, endpoints: Mapping[tuple[str, str], Endpoint]):
         self._app = app
         self._endpoints = endpoints
 

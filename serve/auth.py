@@ -45,14 +45,20 @@ class KeyGuard:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
             return _close(send)
+        if not self.admits(scope):
+            return send_json(send, 401, UNAUTHORIZED, {"WWW-Authenticate": "Bearer"})
+        return self.app(scope, receive, send)
+
+    def admits(self, scope: Scope) -> bool:
+        """Whether a request may pass; if it bears the key that it needs, its scope says so from then on."""
         is_admins = self._admin_key is not None and scope["path"] in self._admin_paths
         key = self._admin_key if is_admins else self._key
-        if key is not None:
-            if _bears(scope, key):
-                scope[AUTHORIZED_KEY] = True
-            elif scope["path"] not in self._open_paths and scope["method"] != "OPTIONS":
-                return send_json(send, 401, UNAUTHORIZED, {"WWW-Authenticate": "Bearer"})
-        return self.app(scope, receive, send)
+        if key is None:
+            return True
+        if _bears(scope, key):
+            scope[AUTHORIZED_KEY] = True
+            return True
+        return scope["path"] in self._open_paths or scope["method"] == "OPTIONS"
 
 
 async def _close(send: Send) -> None:

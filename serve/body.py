@@ -9,10 +9,11 @@ import math
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import from_json
+from typing_extensions import TypedDict
 
 from serve.errors import HttpError, rust_debug, shown
 
@@ -129,6 +130,33 @@ def _parse_flat(body: bytes) -> dict[str, Any] | None:
         return None
     values = value.values()
     return None if math.inf in values or -math.inf in values else value
+
+
+def plain_parser(model: type[BaseModel]) -> Callable[[bytes], dict[str, Any] | None]:
+    """A parser of short bodies that are clearly a `model`: objects of its fields, with numbers, booleans and nulls for
+    values. It gives the fields that are there, and None for what `parse_json` and `validate` have to look at.
+
+    One pass of pydantic over the bytes, and no defaults to fill in: a third of the time that those take.
+    """
+    fields = {
+        name: Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+        for name, field in model.model_fields.items()
+    }
+    given = TypedDict("given", fields, total=False)  # pyright: ignore[reportArgumentType, reportGeneralTypeIssues]
+    given.__pydantic_config__ = ConfigDict(strict=True, allow_inf_nan=False)  # pyright: ignore[reportAttributeAccessIssue]
+    validate_json = TypeAdapter[Any](given).validator.validate_json
+
+    def parse(body: bytes) -> dict[str, Any] | None:
+        if len(body) > _MAX_SHORT or b"[" in body:
+            return None
+        try:
+            found = validate_json(body)
+        except ValidationError:
+            return None
+        # As in _parse_flat. A field that the model does not have leaves quotes over, too.
+        return found if body.count(b'"') == 2 * len(found) else None
+
+    return parse
 
 
 def validate(model: type[M], value: Any) -> M:

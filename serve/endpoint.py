@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
 from microgpt import MicrogptError
@@ -15,14 +15,28 @@ from serve.body import WATCH_KEY, ClientDisconnected, read_body
 from serve.dialects import Asked, Dialect, Operation, Reply, Route, Work
 from serve.errors import HttpError, as_http_error
 from serve.limits import RateLimiter
-from serve.service import Generation, Service
+from serve.service import OFF_LOOP_BYTES, Generation, Service
 from serve.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+BEGUN_KEY = "microgpt.begun"
 DISCARD_S = 1.0  # how long a refused request's body is awaited before its connection is closed
 LOGGED_CHARS = 1000  # of a prompt, and of each reply, where they are logged
 LAST_WORDS_S = 1.0  # how long a stream that timed out may take to accept its error event
+
+
+class Begun(NamedTuple):
+    """What has been done of a request before its ASGI application was called, in the scope as BEGUN_KEY: the client is
+    charged, and the body is work, or cannot be. headers: of the answer."""
+
+    headers: dict[str, str]
+    outcome: Work | HttpError
+
+    def work_or_raise(self) -> Work:
+        if isinstance(self.outcome, HttpError):
+            raise self.outcome
+        return self.outcome
 
 
 class Endpoint:
@@ -42,53 +56,75 @@ class Endpoint:
         request_timeout_s: float,
         log_prompts: bool,
     ):
-        self._dialect = dialect
+        self.dialect = dialect
         self._route = route
-        self._service = service
+        self.path = route.path
+        self.service = service
         self._limiter = limiter
-        self._max_body_bytes = max_body_bytes
-        self._deadlines = _Deadlines(request_timeout_s)
+        self.max_body_bytes = max_body_bytes
+        self.deadlines = Deadlines(request_timeout_s)
         self._log_prompts = log_prompts
+        self.max_direct_bytes = -1 if log_prompts else min(OFF_LOOP_BYTES, max_body_bytes)  # of bodies, in serve.direct
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         access: Access = scope[SCOPE_KEY]
-        access.route = self._route.path
-        answer = _Answer(send, self._dialect, self._service)
-        if self._route.generates or self._service.draining:
-            try:
-                self._service.check_accepting()
-            except HttpError as error:
-                if self._service.draining:
-                    await self._discard_body(scope, receive)
-                await answer.fail(error)
-                return
-        with self._service.accepted:
+        access.route = self.path
+        answer = _Answer(send, self.dialect, self.service)
+        try:
+            self.check_open()
+        except HttpError as error:
+            if self.service.draining:
+                await self._discard_body(scope, receive)
+            await answer.fail(error)
+            return
+        with self.service.accepted:
             await _guarded(self._serve(scope, receive, answer, access), answer, access)
 
-    async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer", access: Access) -> None:
+    def check_open(self) -> None:
+        """Raise HttpError 503 unless requests are served."""
+        if self._route.generates or self.service.draining:
+            self.service.check_accepting()
+
+    def admit(self, scope: Scope, headers: dict[str, str]) -> None:
+        """Charge the client and look at the head of its request; raises HttpError. `headers`, of the answer whatever it
+        will be, are added to."""
         decision = self._limiter.check(scope)
-        answer.headers = self._limiter.headers(decision)
+        headers |= self._limiter.headers(decision)
         if not decision.allowed:
             raise HttpError(429, decision.message)
         self._route.check_headers(scope["headers"])
-        attempt = _Attempt(self._deadlines)
+
+    def prepare(self, body: bytes) -> Work | Reply:
+        """What the dialect makes of a small body. Raises HttpError, MicrogptError."""
+        return self._route.prepare(self.service, body)
+
+    async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer", access: Access) -> None:
+        work: Work | Reply | None = None
+        if (begun := scope.get(BEGUN_KEY)) is None:
+            self.admit(scope, answer.headers)
+        else:
+            answer.headers = begun.headers
+            work = begun.work_or_raise()
+        attempt = _Attempt(self.deadlines)
         try:
             with attempt:
-                body = await read_body(scope, receive, self._max_body_bytes, self._service.body_room)
+                if work is None:
+                    body = await read_body(scope, receive, self.max_body_bytes, self.service.body_room)
                 attempt.watch(scope, receive)
-                work = await self._service.prepare(self._route.prepare, body)
+                if work is None:
+                    work = await self.service.prepare(self._route.prepare, body)
                 if isinstance(work, Reply):
                     await answer.send_reply(work)
                     return
-                access.prompt_tokens = sum([len(each.prompt_ids) * each.num_samples for each in work.requests])
+                access.prompt_tokens = work.num_prompt_tokens
                 if self._log_prompts:
                     num_samples = sum(each.num_samples for each in work.requests)
                     access.prompts, access.replies = self._prompts(work), [""] * num_samples
                 answer.refuses_in_stream = work.refuses_in_stream
                 requests = work.requests
                 if work.constraints:
-                    requests = await self._service.compiled(requests, work.constraints)
-                with self._service.start(
+                    requests = await self.service.compiled(requests, work.constraints)
+                with self.service.start(
                     requests, wants_tokens=work.wants_tokens, survives_failures=work.survives_failures
                 ) as generation:
                     try:
@@ -97,11 +133,15 @@ class Endpoint:
                         access.num_tokens = generation.num_tokens
                         access.first_token_at = generation.first_token_at
         except TimeoutError:
-            access.note, limit = "timeout", f"{self._deadlines.limit_s:g} s"
             if not attempt.has_body:  # the rest of it may still come
+                access.note, limit = "timeout", f"{self.deadlines.limit_s:g} s"
                 raise HttpError(408, f"receiving the body took longer than {limit}", {"Connection": "close"}) from None
-            access.cancelled = "timeout"
-            raise HttpError(504, f"the request took longer than {limit}") from None
+            raise self.too_late(access) from None
+
+    def too_late(self, access: Access) -> HttpError:
+        """What a request is told whose time is up."""
+        access.note = access.cancelled = "timeout"
+        return HttpError(504, f"the request took longer than {self.deadlines.limit_s:g} s")
 
     async def _answer(
         self, work: Work, generation: Generation, answer: "_Answer", replies: list[str] | None = None
@@ -111,7 +151,7 @@ class Endpoint:
         while not generation.done:
             news = await generation.news(whole=not work.stream)
             if work.wants_tokens:
-                events = await self._service.render(renderer.push, news)
+                events = await self.service.render(renderer.push, news)
             else:
                 events = b"".join([renderer.push(progress) for progress in news])
             if replies is not None:
@@ -129,13 +169,13 @@ class Endpoint:
         """The beginnings of the prompts as text, equal ones once."""
         # Four bytes make a character at most, and a token at least one byte, if it is not special.
         prompts = dict.fromkeys(request.prompt_ids[: 4 * LOGGED_CHARS] for request in work.requests)
-        return [self._service.tokenizer.decode(ids)[:LOGGED_CHARS] for ids in prompts]
+        return [self.service.tokenizer.decode(ids)[:LOGGED_CHARS] for ids in prompts]
 
     async def _discard_body(self, scope: Scope, receive: Receive) -> None:
         """Read on before a `Connection: close`: closing on unread data would reset the connection under the answer."""
         try:
             async with asyncio.timeout(DISCARD_S):
-                await read_body(scope, receive, self._max_body_bytes, self._service.body_room)
+                await read_body(scope, receive, self.max_body_bytes, self.service.body_room)
         except (TimeoutError, HttpError, ClientDisconnected):
             pass
 
@@ -148,7 +188,7 @@ class OperationEndpoint:
         self._operation = operation
         self._service = service
         self._settings = settings
-        self._deadlines = _Deadlines(settings.request_timeout_s)
+        self._deadlines = Deadlines(settings.request_timeout_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         access: Access = scope[SCOPE_KEY]
@@ -180,17 +220,27 @@ async def _guarded(serving: Awaitable[None], answer: "_Answer", access: Access) 
     try:
         await serving
     except ClientDisconnected:
-        access.note, access.cancelled = "client disconnected", "disconnected"
-    except HttpError as error:
-        await answer.fail(error)
-    except MicrogptError as error:
-        failure = as_http_error(error)
-        if failure.status >= 500:  # a message about a client's mistake may quote what it sent
+        note_departure(access)
+    except Exception as error:
+        await answer.fail(refusal(error, access))
+
+
+def refusal(error: Exception, access: Access) -> HttpError:
+    """What a client is told of what was raised while its request was served."""
+    if isinstance(error, HttpError):
+        return error
+    if isinstance(error, MicrogptError):
+        told = as_http_error(error)
+        if told.status >= 500:  # a message about a client's mistake may quote what it sent
             access.note = str(error)
-        await answer.fail(failure)
-    except Exception:
-        logger.exception("unexpected error in request %s", access.request_id)
-        await answer.fail(HttpError(500, "internal error"))
+        return told
+    logger.error("unexpected error in request %s", access.request_id, exc_info=error)
+    return HttpError(500, "internal error")
+
+
+def note_departure(access: Access) -> None:
+    """The client of a request has left."""
+    access.note, access.cancelled = "client disconnected", "disconnected"
 
 
 class _Answer:
@@ -237,10 +287,18 @@ class _Answer:
         await send_json(self._send, status, body, self._closing() | self.headers)
 
     def _closing(self) -> dict[str, str]:
-        return {"Connection": "close"} if self._service.draining else {}
+        return self._service.closing_headers
 
 
-class _Deadlines:
+class Attempt(Protocol):
+    """What has a deadline."""
+
+    def end(self, reason: type[Exception]) -> None:
+        """End it, for a reason as good as `reason`."""
+        ...
+
+
+class Deadlines:
     """Ends attempts that take longer than limit_s.
 
     One timer for all of them: as they have the same limit, the oldest is due first. asyncio.timeout would start and
@@ -249,16 +307,16 @@ class _Deadlines:
 
     def __init__(self, limit_s: float):
         self.limit_s = limit_s
-        self._due: dict[_Attempt, float] = {}  # when, on the loop's clock; the oldest first
+        self._due: dict[Attempt, float] = {}  # when, on the loop's clock; the oldest first
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, attempt: "_Attempt") -> None:
+    def add(self, attempt: Attempt) -> None:
         loop = asyncio.get_running_loop()
         self._due[attempt] = loop.time() + self.limit_s
         if self._timer is None:
             self._timer = loop.call_later(self.limit_s, self._look)
 
-    def remove(self, attempt: "_Attempt") -> None:
+    def remove(self, attempt: Attempt) -> None:
         self._due.pop(attempt, None)
 
     def _look(self) -> None:
@@ -280,7 +338,7 @@ class _Attempt:
 
     __slots__ = ("_cancelling", "_deadlines", "_reason", "_task", "_unwatch", "has_body")
 
-    def __init__(self, deadlines: _Deadlines):
+    def __init__(self, deadlines: Deadlines):
         self.has_body = False  # the client is watched from then on
         self._deadlines = deadlines
         self._reason: type[Exception] | None = None

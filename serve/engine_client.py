@@ -83,8 +83,8 @@ class Generation:
     """
 
     __slots__ = (
-        "_client", "_error", "_first", "_fresh", "_last_at", "_left", "_num_live", "_survives_failures", "_waiter",
-        "_wants_tokens", "_whole", "first_token_at", "is_closed", "num_tokens",
+        "_call_back", "_client", "_error", "_first", "_fresh", "_last_at", "_left", "_num_live", "_survives_failures",
+        "_waiter", "_wants_tokens", "_whole", "first_token_at", "is_closed", "num_tokens",
     )  # fmt: skip
 
     def __init__(
@@ -107,6 +107,7 @@ class Generation:
         self._fresh: dict[int, Progress] = {}
         self._error: MicrogptError | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._call_back: Callable[[], None] | None = None
         self._whole = False
         self._last_at: dict[int, float] = {}  # when each sample's latest tokens came
         self.num_tokens = 0  # sampled so far, over all samples
@@ -116,6 +117,19 @@ class Generation:
     def done(self) -> bool:
         """Whether everything has been read."""
         return not self._num_live and not self._fresh
+
+    def when_ended(self, call_back: Callable[[], None]) -> None:
+        """Have it called when every sample has ended or one has failed; `take` then has everything. For readers without
+        a task, which must not raise."""
+        self._whole = True
+        self._call_back = call_back
+
+    def take(self) -> list[Progress]:
+        """Progress since the last call. Raises the error of a sample that failed."""
+        if self._error is not None:
+            raise self._error
+        fresh, self._fresh = self._fresh, {}
+        return list(fresh.values())
 
     async def news(self, *, whole: bool = False) -> list[Progress]:
         """Progress since the last call, once there is any; with `whole`, once every sample has ended.
@@ -129,10 +143,7 @@ class Generation:
                 await self._waiter
             finally:
                 self._waiter = None
-        if self._error is not None:
-            raise self._error
-        fresh, self._fresh = self._fresh, {}
-        return list(fresh.values())
+        return self.take()
 
     def _put(self, event: Event, now: float) -> None:
         """Take an event of one of the samples, which has come `now`."""
@@ -161,9 +172,11 @@ class Generation:
                 self._num_live -= 1
             elif self._wants_tokens:
                 progress.prompt_logprobs = event.logprobs
-        ready = self._error is not None or not self._num_live or not self._whole
-        if ready and self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if self._error is not None or not self._num_live or not self._whole:
+            if self._call_back is not None:
+                self._call_back()
+            elif self._waiter is not None and not self._waiter.done():
+                self._waiter.set_result(None)
 
     def _count(self, progress: Progress, num_tokens: int, now: float) -> None:
         self.num_tokens += num_tokens
@@ -184,6 +197,7 @@ class Generation:
     def close(self) -> None:
         """Cancel what still runs; its KV memory is free a step later."""
         self.is_closed = True
+        self._call_back = None
         if self._num_live:
             self._client.abort([request_id for request_id, left in self._left.items() if left])
             self._num_live = 0
@@ -228,6 +242,7 @@ class EngineClient:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._built: asyncio.Future[None] | None = None
         self._generations: dict[str, Generation] = {}  # by request, until its last event has come
+        self._is_waking = False
 
     @property
     def engine(self) -> Engine | None:
@@ -270,11 +285,19 @@ class EngineClient:
             if request.id in self._generations:
                 raise InvalidRequest(f"id must be unique among live requests, got {request.id!r:.80} again")
         generation = Generation(self, requests, wants_tokens, survives_failures)
-        self._thread.submit(requests)  # late: the engine wakes here, and waits for the interpreter's lock until we wait
+        self._thread.submit(requests, wake=False)
+        if not self._is_waking:  # once for all requests of this round of the loop: it costs two changes of threads
+            assert self._loop is not None
+            self._is_waking = True
+            self._loop.call_soon(self._wake)
         # No event can come before this: they are delivered by the loop, which is here now.
         for request in requests:
             self._generations[request.id] = generation
         return generation
+
+    def _wake(self) -> None:
+        self._is_waking = False
+        self._thread.wake()
 
     @property
     def live_ids(self) -> list[str]:

@@ -44,24 +44,32 @@ class HostGuard:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Not a coroutine function itself: a request that passes costs no frame more."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or (wrong := self._wrong_name(scope)) is None:
             return self.app(scope, receive, send)
+        return self._refuse(send, *wrong)
+
+    def admits(self, scope: Scope) -> bool:
+        """Whether a request may pass."""
+        return self._wrong_name(scope) is None
+
+    def _wrong_name(self, scope: Scope) -> tuple[str, bytes] | None:
+        """The header with a name that is not ours, and its value; None if there is none."""
         host = origin = None
         for name, value in scope["headers"]:
             if name == b"host":
                 host = value
                 if value not in self._known and not self._knows(value):
-                    return self._refuse(send, "Host", value)
+                    return "Host", value
             elif name == b"origin":
                 origin = value
         if scope["method"] not in _SAFE_METHODS:
             if origin is not None and not self._admits(origin, host or b""):
-                return self._refuse(send, "Origin", origin)
+                return "Origin", origin
         elif scope["path"] in self._changing and (origin is None or not self._admits(origin, host or b"")):
             for name, value in scope["headers"]:
                 if name == b"sec-fetch-site" and value not in _NO_PAGE_ELSEWHERE:
-                    return self._refuse(send, "Sec-Fetch-Site", value)
-        return self.app(scope, receive, send)
+                    return "Sec-Fetch-Site", value
+        return None
 
     def _knows(self, host: bytes) -> bool:
         known = self._is_ours(_host_of("//" + host.decode("latin-1")))
@@ -88,13 +96,13 @@ class HostGuard:
         await send_json(send, 403, error_body(f"{name} must be {rule}, got {rust_debug(value.decode('latin-1'))}"))
 
 
-def guarded(
+def host_guard(
     app: App, host: str, allowed_hosts: Collection[str], origins: Sequence[str], changing: Collection[str]
-) -> App:
-    """`app`, behind a HostGuard unless every name is allowed or the server listens for others and names none."""
+) -> HostGuard | None:
+    """What guards `app`; None if every name is allowed or the server listens for others and names none."""
     loopback = is_loopback(host)
     if _EVERYONE in allowed_hosts or not (loopback or allowed_hosts):
-        return app
+        return None
     return HostGuard(app, loopback=loopback, allowed_hosts=tuple(allowed_hosts), origins=origins, changing=changing)
 
 

@@ -5,20 +5,26 @@ comes too slowly is the exception: its request runs already, is told so (`serve.
 """
 
 import asyncio
+import logging
 import math
 import select
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from http import HTTPStatus
 from operator import itemgetter
 from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from serve.access import AccessLayer, new_request_id
 from serve.body import LATE_KEY, WATCH_KEY
+from serve.direct import DirectWay
+from serve.endpoint import Endpoint
 from serve.errors import error_body
+
+_logger = logging.getLogger("uvicorn.error")
 
 MAX_HEAD_BYTES = 64 * 1024  # request line and headers; a head is kept in memory before any other limit applies
 MAX_HEADERS = 128
@@ -48,6 +54,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._on_leave: Callable[[], None] | None = None
         self._upgrade_offered = False
         self._refusal = (400, "malformed HTTP request")
+        self._direct_way: DirectWay | None = self.app.direct_way if isinstance(self.app, AccessLayer) else None
+        self._endpoint: Endpoint | None = None  # of the request that has just come, if it can take the direct way
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -61,6 +69,8 @@ class HttpProtocol(HttpToolsProtocol):
             if self.parser.get_method() == b"PRI":  # pyright: ignore[reportOptionalMemberAccess] - how HTTP/2 begins
                 self._refusal = (505, "HTTP/2 is not spoken here, only HTTP/1.1")
             self._refuse(*self._refusal)
+        if self._endpoint is not None:
+            self._go_on(self._endpoint)
         if (self._in_head or self._in_body) and not self.transport.is_closing():
             if self._had_body:
                 self._had_body, self._head_bytes = False, 0
@@ -74,10 +84,11 @@ class HttpProtocol(HttpToolsProtocol):
                 self.transport.abort()
 
     def on_message_begin(self) -> None:
+        """As uvicorn's, but for the scope, which is made when the head is known."""
         if self._is_answering():
             raise ValueError("pipelined")  # stops the parser
         self._in_head, self._in_body, self._had_body, self._head_bytes, self._age = True, False, False, 0, 0
-        super().on_message_begin()
+        self.url, self.headers, self.expect_100_continue = b"", [], False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_body:
@@ -96,32 +107,67 @@ class HttpProtocol(HttpToolsProtocol):
         self._begin(parser)
 
     def _begin(self, parser: httptools.HttpRequestParser) -> None:
-        """Start the task of a request. As uvicorn's on_headers_complete, without what is not used here."""
-        url, version = httptools.parse_url(self.url), parser.get_http_version()
-        path = url.path.decode("ascii")
-        scope = cast(dict[str, Any], self.scope)
-        scope |= {
-            "method": parser.get_method().decode("ascii"),
+        """The head of a request is known; its body may follow in the same data."""
+        method, version, endpoint = parser.get_method(), parser.get_http_version(), None
+        if self._direct_way is not None and not self.expect_100_continue:
+            endpoint = self._direct_way.endpoint(method, self.url)
+        if endpoint is None:
+            url = httptools.parse_url(self.url)  # raises, and stops the parser, for what is none
+            raw_path, query = url.path, url.query or b""
+            path = raw_path.decode("ascii")
+            if "%" in path:
+                path = unquote(path)
+        else:
+            path, raw_path, query = endpoint.path, self.url, b""
+        scope = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
             "http_version": version,
-            "path": unquote(path) if "%" in path else path,
-            "raw_path": url.path,
-            "query_string": url.query or b"",
-            WATCH_KEY: self._watch,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": self.root_path,
+            "headers": self.headers,
+            "state": self.app_state.copy(),
+            "method": method.decode("ascii"),
+            "path": path,
+            "raw_path": raw_path,
+            "query_string": query,
+            WATCH_KEY: self.watch,
         }
-        self.cycle = _Cycle(
-            scope=self.scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and parser.should_keep_alive(),
-            on_response=self.on_response_complete,
-        )
-        self.loop.create_task(self._run(self.cycle))
+        self.scope = cast(Any, scope)
+        self.cycle = cycle = _Cycle(self.scope, self.transport, self.flow, self.server_state.default_headers)
+        cycle.keep_alive = version != "1.0" and parser.should_keep_alive()
+        cycle.waiting_for_100_continue = self.expect_100_continue
+        if endpoint is None:
+            self._start()
+        else:
+            self._endpoint = endpoint  # until it is seen whether the body has come with the head
+
+    def _go_on(self, endpoint: Endpoint) -> None:
+        """Hand a request to its endpoint, if it has come whole, else to the application."""
+        assert self._direct_way is not None
+        self._endpoint, cycle, scope = None, self.cycle, cast(dict[str, Any], self.scope)
+        if cycle.more_body or self.flow.write_paused or not self._direct_way.take(endpoint, scope, cycle.body, self):
+            self._start()
+
+    def _start(self) -> None:
+        """Start the application's task."""
+        cycle = self.cycle
+        cycle.on_response = self.on_response_complete
+        cycle.message_event = asyncio.Event()
+        if cycle.body or not cycle.more_body:
+            cycle.message_event.set()
+        self.loop.create_task(self._run(cycle))
+
+    def respond(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+        """Answer the request that went the direct way: the whole answer in one write."""
+        cycle = cast(_Cycle, self.cycle)
+        self.transport.write(cycle.head(status, headers) + body)
+        cycle.response_complete = True
+        if not cycle.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
 
     async def _run(self, cycle: RequestResponseCycle) -> None:
         """A task that does its own accounting: add_done_callback would take a round of the event loop more."""
@@ -133,7 +179,7 @@ class HttpProtocol(HttpToolsProtocol):
         finally:
             self.tasks.discard(task)
 
-    def _watch(self, on_leave: Callable[[], None] | None) -> None:
+    def watch(self, on_leave: Callable[[], None] | None) -> None:
         """What WATCH_KEY promises."""
         self._on_leave = on_leave
         if on_leave is not None and self.cycle.disconnected:
@@ -226,12 +272,36 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
+class _Unheard:
+    """An event that nobody waits for."""
+
+    def set(self) -> None:
+        pass
+
+
 class _Cycle(RequestResponseCycle):
     """uvicorn's, but for heads: they leave with the first piece of a body, as each write is a system call of 10 us or
     more, and are checked as a whole for line breaks, where uvicorn searches each name and value.
     """
 
+    # What is the same for most requests. uvicorn's __init__ would take 1 us more.
+    access_log = False
+    disconnected = response_started = response_complete = False
+    more_body = True
+    chunked_encoding = None
+    expected_content_length = 0
+    message_event = cast(asyncio.Event, _Unheard())  # until there is a task to hear it
     _head = b""  # not yet sent
+
+    def __init__(
+        self, scope: Any, transport: asyncio.Transport, flow: FlowControl, default_headers: list[tuple[bytes, bytes]]
+    ):
+        self.scope = scope
+        self.transport = transport
+        self.flow = flow
+        self.default_headers = default_headers
+        self.logger = _logger
+        self.body = bytearray()
 
     async def send(self, message: Any) -> None:
         if self._head and message["type"] == "http.response.body":
@@ -243,10 +313,14 @@ class _Cycle(RequestResponseCycle):
                 message = {**message, "body": head + message.get("body", b"")}
         if self.response_started or self.disconnected or self.flow.write_paused:
             await super().send(message)
-            return
+        else:
+            self._head = self.head(message["status"], message["headers"])
+
+    def head(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+        """The head of the answer, which begins with it."""
         self.response_started = True
         self.waiting_for_100_continue = False
-        status, headers = message["status"], [*self.default_headers, *message["headers"]]
+        headers = [*self.default_headers, *headers]
         head = b"".join([b"%b: %b\r\n" % header for header in headers])
         if head.count(b"\r") != len(headers) or head.count(b"\n") != len(headers):
             raise RuntimeError("a header has a line break in it")
@@ -263,7 +337,7 @@ class _Cycle(RequestResponseCycle):
         if self.chunked_encoding is None and has_body:
             self.chunked_encoding = True
             head += b"transfer-encoding: chunked\r\n"
-        self._head = STATUS_LINE[status] + head + b"\r\n"
+        return STATUS_LINE[status] + head + b"\r\n"
 
 
 class Sweeper:

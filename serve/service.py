@@ -142,6 +142,11 @@ class Service:
             return "draining"
         return "ok" if self.client.state is EngineState.READY else "loading"
 
+    @property
+    def closing_headers(self) -> dict[str, str]:
+        """Of all answers: while draining, connections are closed after them."""
+        return {"Connection": "close"} if self.draining else {}
+
     def check_accepting(self) -> None:
         """Raise 503 unless new work is accepted. A full queue is told before anything is read: what is refused is to
         cost as little as it can."""

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     ["serve.__main__"],
     ["serve.app", "serve.protocol"],
+    ["serve.direct"],
     ["serve.endpoint", "serve.hosts", "serve.auth", "serve.static"],
     ["serve.access"],
     ["serve.metrics"],

@@ -52,11 +52,13 @@ class EngineThread:
         self._engine: Engine | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         # A request to add with the number of samples submitted before it, an id to cancel, a function to call, or None
-        # to stop. Waits in C, where a Condition's are written in Python.
-        self._commands: SimpleQueue[tuple[GenerationRequest, int] | str | _Call | None] = SimpleQueue()
+        # to stop.
+        self._commands: deque[tuple[GenerationRequest, int] | str | _Call | None] = deque()
+        self._bell: SimpleQueue[None] = SimpleQueue()  # waits in C, where a Condition does so in Python
+        self._is_waiting = False  # for the bell
         self._unsettled: deque[_Call] = deque()  # calls that wait for the engine to be settled
         self._lock = threading.Lock()  # guards everything below
-        self._live: dict[str, set[int]] = {}  # samples that have not ended, by request
+        self._live: dict[str, range | set[int]] = {}  # samples that have not ended, by request
         self._num_live = 0  # of them all
         self._calls: set[_Call] = set()  # without a result
         self._refusal: str | None = "the engine is still loading"
@@ -86,35 +88,47 @@ class EngineThread:
             message = f"queue is full: {num_live} of {most} sequences are in work"
             raise Overloaded(f"{message}, {num_kept} places are for single ones" if num_kept else message)
 
-    def submit(self, requests: Sequence[GenerationRequest]) -> None:
+    def submit(self, requests: Sequence[GenerationRequest], *, wake: bool = True) -> None:
         """Accept all of `requests` or none. Callable from any thread, and never waits for a step.
 
-        Raises InvalidRequest, Overloaded when the queue has no room for all of them, EngineFault when there is no
-        engine to take them.
+        wake: whether to wake the engine if it waits for work; if not, the caller calls `wake` soon, and may submit more
+        until then. Raises InvalidRequest, Overloaded when the queue has no room for all of them, EngineFault when there
+        is no engine to take them.
         """
         with self._lock:
-            if self._refusal is not None or self._engine is None:
+            engine, live = self._engine, self._live
+            if self._refusal is not None or engine is None:
                 raise EngineFault(self._refusal or "the engine is still loading")
-            added = {request.id: set(range(request.num_samples)) for request in requests}
-            if len(added) < len(requests) or not self._live.keys().isdisjoint(added):
+            ids = {request.id for request in requests}
+            if len(ids) < len(requests) or not live.keys().isdisjoint(ids):
                 raise InvalidRequest("id must be unique among live requests")
+            num_added = 0
             for request in requests:
-                self._engine.check(request)
-            num_added = sum(map(len, added.values()))
+                engine.check(request)
+                num_added += request.num_samples
             self.check_room(num_added)
-            self._live |= added
+            for request in requests:
+                live[request.id] = range(request.num_samples)
             self._num_live += num_added
         num_before = 0
         for request in requests:
-            self._commands.put((request, num_before))
+            self._commands.append((request, num_before))
             num_before += request.num_samples
+        if wake:
+            self.wake()
+
+    def wake(self) -> None:
+        """See that the engine takes what it was given. Callable from any thread."""
+        if self._is_waiting:
+            self._is_waiting = False
+            self._bell.put(None)
 
     def cancel(self, request_ids: Iterable[str]) -> None:
         """End requests within a step; each still gets its terminal event. Unknown or finished ids are ignored."""
         with self._lock:
             live = [request_id for request_id in request_ids if request_id in self._live]
-        for request_id in live:
-            self._commands.put(request_id)
+        self._commands.extend(live)
+        self.wake()
 
     def call(self, function: Callable[[Engine], T], *, when_settled: bool = False) -> Future[T]:
         """The result of `function(engine)`, called on the engine thread between two steps, in order with `submit` and
@@ -129,7 +143,8 @@ class EngineThread:
             if self._refusal is not None:
                 raise EngineFault(self._refusal)
             self._calls.add(call)
-        self._commands.put(call)
+        self._commands.append(call)
+        self.wake()
         return call.future
 
     def stop(self) -> None:
@@ -137,7 +152,8 @@ class EngineThread:
         with self._lock:
             self._stopping = True
             self._refusal = "the server is shutting down"
-        self._commands.put(None)
+        self._commands.append(None)
+        self.wake()
         if self._thread.ident is not None:
             self._thread.join()
 
@@ -159,13 +175,16 @@ class EngineThread:
 
     def _take_commands(self, engine: Engine) -> bool:
         """Wait for work, pass all commands on to the engine; False when it is time to stop."""
-        while self._commands.qsize() or not engine.has_work:
+        while self._commands or not engine.has_work:
             if self._unsettled and not engine.has_work:
                 self._answer(self._unsettled.popleft(), engine)
                 if not self._unsettled:
                     engine.release()
                 continue
-            command = self._commands.get()
+            if not self._commands:
+                self._wait()
+                continue
+            command = self._commands.popleft()
             if command is None:
                 return False
             if isinstance(command, str):
@@ -180,6 +199,13 @@ class EngineThread:
                 request, num_before = command
                 engine.add(request, is_checked=True, num_before=num_before)  # checked by submit
         return True
+
+    def _wait(self) -> None:
+        """Returns when there may be commands."""
+        self._is_waiting = True
+        if not self._commands:  # those that came before could not know that they had to ring
+            self._bell.get()
+        self._is_waiting = False
 
     def _answer(self, call: _Call, engine: Engine) -> None:
         """Make a call, unless it was cancelled."""
@@ -200,9 +226,12 @@ class EngineThread:
                 self._num_live -= len(ended)
                 for event in ended:
                     samples = self._live[event.request_id]
-                    samples.remove(event.index)
-                    if not samples:
+                    if len(samples) == 1:
                         del self._live[event.request_id]
+                        continue
+                    if isinstance(samples, range):  # a set is made where it is needed
+                        samples = self._live[event.request_id] = set(samples)
+                    samples.remove(event.index)
         self._on_events(events)
 
     def _fail_all(self, error: MicrogptError) -> None:

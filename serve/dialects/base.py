@@ -48,6 +48,17 @@ class Work(NamedTuple):
     refuses_in_stream: bool = False
     constraints: Sequence[Constraint | None] = ()
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is texts alone, sent as a whole."""
+        is_special = self.stream or self.constraints or self.wants_tokens or self.survives_failures
+        return not is_special and not self.refuses_in_stream
+
+    @property
+    def num_prompt_tokens(self) -> int:
+        """Over all sequences, each sample's counted."""
+        return sum([len(request.prompt_ids) * request.num_samples for request in self.requests])
+
 
 class Reply(NamedTuple):
     """A whole answer that no engine is needed for."""

@@ -4,8 +4,8 @@ Bodies, checks, their order and their texts follow the original service wherever
 """
 
 import re
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypeVar, cast
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError, to_json
@@ -13,10 +13,10 @@ from pydantic_core import PydanticCustomError, to_json
 from microgpt import FinishReason, GenerationRequest, SamplingParams, Usage
 from microgpt.chat import Message, chat_params
 from microgpt.params import BOUNDS, MAX_SEED, RANGES, Biases, Bounds
-from microgpt.text_stream import TrimStream
+from microgpt.text_stream import WHITE_SPACE, TrimStream
 from microgpt.tokenizers import Tokenizer
 from serve import sse
-from serve.body import parse_json, validate
+from serve.body import parse_json, plain_parser, validate
 from serve.dialects.base import Dialect, Route, Work
 from serve.errors import HttpError, error_body, shown
 from serve.messages import MessageBody, check_messages, check_number
@@ -28,13 +28,15 @@ MAX_SAMPLES = 50
 ORIGINAL_FIELDS = 4
 NO_CHAT = "model was not trained with chat tokens"
 
-M = TypeVar("M", bound=BaseModel)
+Fields = Mapping[str, Any]  # of a body, by name
 _ID = re.compile("0|[1-9][0-9]{0,9}")
 Unsigned = Annotated[int, Field(ge=0, le=MAX_SEED)]
-# Beside temperature, top_k and top_p, which the original has too.
-MORE_BOUNDS = ("min_p", "repetition_penalty", "frequency_penalty", "presence_penalty")
-MORE_KNOBS = (*MORE_BOUNDS, "stop", "logprobs", "top_logprobs")
+# In the order in which they are checked.
+BOUNDED = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "frequency_penalty", "presence_penalty")
+MORE_KNOBS = frozenset((*BOUNDED[1:], "stop", "logprobs", "top_logprobs"))  # beside those that all requests have
 TOP_LOGPROBS = Bounds(0, 20)
+_BOUNDED = frozenset(BOUNDED)
+_NO_USAGE = Usage(0, 0)
 MAX_BIASES = cast(Biases, RANGES["logit_bias"]).most
 
 
@@ -139,70 +141,85 @@ class ChatAnswer(BaseModel):
 
 def prepare_generate(service: Service, body: bytes) -> Work:
     """The work that a generate body asks for."""
-    asked = _parse(GenerateBody, body)
-    _check_bounds(asked, "temperature")
-    if asked.num_samples < 1:
+    given = _parse_plain(body) or _parse(GenerateBody, body)
+    asked = _GENERATE_DEFAULTS | given
+    wrong = _out_of_bounds(given)
+    if wrong:
+        _refuse_first(asked, wrong, "temperature")
+    if asked["num_samples"] < 1:
         raise HttpError(400, "num_samples must be >= 1")
-    num_samples = min(asked.num_samples, MAX_SAMPLES)
+    num_samples = min(asked["num_samples"], MAX_SAMPLES)
     if num_samples > service.max_queue:
         limit = f"<= {service.max_queue} (this server's MAX_QUEUE)"
-        raise HttpError(400, f"num_samples must be {limit}, got {shown(asked.num_samples)}")
+        raise HttpError(400, f"num_samples must be {limit}, got {shown(asked['num_samples'])}")
     _check_max_tokens(asked)
-    _check_bounds(asked, "top_k", "top_p", *MORE_BOUNDS)
+    if wrong:
+        _refuse_first(asked, wrong, *BOUNDED)
     _check_top_logprobs(asked)
-    tokenizer, block_size = service.tokenizer, service.config.block_size
+    tokenizer, block_size, is_stream = service.tokenizer, service.config.block_size, asked["stream"]
+    knobs = _knobs(service, given, asked)
+    knobs["max_tokens"] = min(asked["max_tokens"] or block_size, block_size)
+    knobs["seed"] = asked["seed"]
+    knobs["stop_token_ids"] = (tokenizer.bos,)
+    # Bounds are checked; only knobs of several values are left to check.
+    is_checked = not asked["stop"] and not asked["logit_bias"]
+    params = SamplingParams.of_checked(knobs) if is_checked else SamplingParams(**knobs)
     special_text = {tokenizer.chat.end_turn: "\n"} if tokenizer.chat else {}
-    params = SamplingParams(
-        max_tokens=min(asked.max_tokens or block_size, block_size),
-        seed=asked.seed,
-        stop_token_ids=(tokenizer.bos,),
-        **_knobs(service, asked),
-    )
     request = GenerationRequest(service.new_id(), (tokenizer.bos,), params, special_text, num_samples)
-    logprobs = [SampledColumns(tokenizer, asked.top_logprobs) for _ in range(num_samples) if asked.logprobs]
-    return Work([request], GenerateRenderer(num_samples, asked.stream, logprobs), asked.stream, asked.logprobs)
+    columns: Sequence[SampledColumns] = ()
+    if asked["logprobs"]:
+        columns = [SampledColumns(tokenizer, asked["top_logprobs"]) for _ in range(num_samples)]
+    return Work([request], GenerateRenderer(num_samples, is_stream, columns), is_stream, asked["logprobs"])
 
 
 def prepare_chat(service: Service, body: bytes) -> Work:
     """The work that a chat body asks for."""
-    asked = _parse(ChatBody, body)
+    given = _parse(ChatBody, body)
+    asked = _CHAT_DEFAULTS | given
     if service.tokenizer.chat is None:  # before any look at the values, as the original does
         raise HttpError(400, NO_CHAT)
-    _check_bounds(asked, "temperature")
+    wrong = _out_of_bounds(given)
+    _refuse_first(asked, wrong, "temperature")
     _check_max_tokens(asked)
-    check_messages(asked.messages)
-    _check_bounds(asked, "top_k", "top_p", *MORE_BOUNDS)
+    check_messages(asked["messages"])
+    _refuse_first(asked, wrong, *BOUNDED)
     _check_top_logprobs(asked)
-    messages = [Message(cast(Any, message.role), message.content) for message in asked.messages]
+    messages = [Message(cast(Any, message.role), message.content) for message in asked["messages"]]
     prompt = service.chat_prompt(messages)
     params = chat_params(
         service.tokenizer,
         len(prompt.ids),
         service.config.block_size,
-        max_tokens=asked.max_tokens,
-        seed=asked.seed,
-        **_knobs(service, asked),
+        max_tokens=asked["max_tokens"],
+        seed=asked["seed"],
+        **_knobs(service, given, asked),
     )
     request = GenerationRequest(service.new_id(), prompt.ids, params)
-    logprobs = SampledColumns(service.tokenizer, asked.top_logprobs) if asked.logprobs else None
-    return Work([request], ChatRenderer(prompt.tokens_dropped, asked.stream, logprobs), asked.stream, asked.logprobs)
+    columns = SampledColumns(service.tokenizer, asked["top_logprobs"]) if asked["logprobs"] else None
+    renderer = ChatRenderer(prompt.tokens_dropped, asked["stream"], columns)
+    return Work([request], renderer, asked["stream"], asked["logprobs"])
 
 
 class _Text:
     """The text of one sequence in the making, outer white space trimmed."""
 
-    __slots__ = ("_trim", "end_reason", "text", "usage")
+    __slots__ = ("_pieces", "_trim", "end_reason", "usage")
 
-    def __init__(self) -> None:
-        self._trim = TrimStream()
-        self.text = ""
+    def __init__(self, stream: bool) -> None:
+        self._trim = TrimStream() if stream else None
+        self._pieces: list[str] = []
         self.end_reason = FinishReason.CANCELLED
-        self.usage = Usage(0, 0)
+        self.usage = _NO_USAGE
+
+    @property
+    def text(self) -> str:
+        text = "".join(self._pieces)
+        return text.strip(WHITE_SPACE) if self._trim is None else text
 
     def push(self, progress: Progress) -> str:
-        """What `progress` adds to the visible text."""
-        delta = self._trim.push(progress.text)
-        self.text += delta
+        """What `progress` adds to the visible text of a stream."""
+        delta = progress.text if self._trim is None else self._trim.push(progress.text)
+        self._pieces.append(delta)
         if progress.end is not None:
             self.end_reason, self.usage = progress.end.reason, progress.end.usage
         return delta
@@ -248,7 +265,7 @@ class GenerateRenderer:
     """Samples side by side. logprobs: a SampledColumns for each, or none."""
 
     def __init__(self, num_samples: int, stream: bool, logprobs: Sequence[SampledColumns] = ()):
-        self._samples = [_Text() for _ in range(num_samples)]
+        self._samples = [_Text(stream) for _ in range(num_samples)]
         self._stream = stream
         self._logprobs = logprobs
 
@@ -287,7 +304,7 @@ class ChatRenderer:
         self._tokens_dropped = tokens_dropped
         self._stream = stream
         self._logprobs = logprobs
-        self._reply = _Text()
+        self._reply = _Text(stream)
 
     def push(self, progress: Progress) -> bytes:
         if self._logprobs is not None:
@@ -313,7 +330,8 @@ class ChatRenderer:
         return {"role": "assistant", "content": self._reply.text, "tokens_dropped": self._tokens_dropped}
 
 
-def _parse(model: type[M], body: bytes) -> M:
+def _parse(model: type[_Sampling], body: bytes) -> dict[str, Any]:
+    """The fields of a body that are given."""
     value = parse_json(body)
     if isinstance(value, list) and len(value) > ORIGINAL_FIELDS:
         raise HttpError(400, "body must be an object, got an array")
@@ -322,43 +340,67 @@ def _parse(model: type[M], body: bytes) -> M:
         biases = value.get("logit_bias")
         if isinstance(biases, dict) and len(biases) > MAX_BIASES:
             raise HttpError(400, f"logit_bias must have at most {MAX_BIASES} ids, got {len(biases)}")
-    return validate(model, value)
+    found = validate(model, value)
+    return {name: found.__dict__[name] for name in found.model_fields_set}
 
 
-def _check_bounds(asked: _Sampling, *names: str) -> None:
-    given = asked.model_fields_set
+def _defaults(model: type[_Sampling]) -> dict[str, Any]:
+    return {
+        name: field.get_default(call_default_factory=True)
+        for name, field in model.model_fields.items()
+        if not field.is_required()
+    }
+
+
+_parse_plain = plain_parser(GenerateBody)
+_GENERATE_DEFAULTS, _CHAT_DEFAULTS = _defaults(GenerateBody), _defaults(ChatBody)
+
+
+def _out_of_bounds(given: Fields) -> list[str]:
+    """The fields whose values are not what BOUNDS says."""
+    return [name for name in given if name in _BOUNDED and not BOUNDS[name].admits(given[name])]
+
+
+def _refuse_first(asked: Fields, wrong: Sequence[str], *names: str) -> None:
+    """Raise 400 for the first of `names` that is `wrong`."""
     for name in names:
-        if name in given and not BOUNDS[name].admits(getattr(asked, name)):
-            raise HttpError(400, f"{name} must be {BOUNDS[name]}, got {shown(getattr(asked, name))}")
+        if name in wrong:
+            raise HttpError(400, f"{name} must be {BOUNDS[name]}, got {shown(asked[name])}")
 
 
-def _check_max_tokens(asked: _Sampling) -> None:
-    if asked.max_tokens == 0:
+def _check_max_tokens(asked: Fields) -> None:
+    if asked["max_tokens"] == 0:
         raise HttpError(400, "max_tokens must be >= 1 when specified")
 
 
-def _check_top_logprobs(asked: _Sampling) -> None:
-    if not TOP_LOGPROBS.admits(asked.top_logprobs):
-        raise HttpError(400, f"top_logprobs must be {TOP_LOGPROBS}, got {shown(asked.top_logprobs)}")
-    if asked.top_logprobs and not asked.logprobs:
-        raise HttpError(400, f"top_logprobs must be 0 without logprobs, got {asked.top_logprobs}")
+def _check_top_logprobs(asked: Fields) -> None:
+    if not (num_top := asked["top_logprobs"]):
+        return
+    if not TOP_LOGPROBS.admits(num_top):
+        raise HttpError(400, f"top_logprobs must be {TOP_LOGPROBS}, got {shown(num_top)}")
+    if not asked["logprobs"]:
+        raise HttpError(400, f"top_logprobs must be 0 without logprobs, got {num_top}")
 
 
-def _biases(asked: _Sampling) -> dict[int, float]:
+def _biases(biases: Mapping[str, float]) -> dict[int, float]:
     """logit_bias by id. JSON's names are strings; `01` would name an id twice."""
-    for name in asked.logit_bias:
+    for name in biases:
         if not _ID.fullmatch(name):
             raise HttpError(400, f"logit_bias must be biases by token id, got {shown(name)}")
-    return {int(name): bias for name, bias in asked.logit_bias.items()}
+    return {int(name): bias for name, bias in biases.items()}
 
 
-def _knobs(service: Service, asked: _Sampling) -> dict[str, Any]:
+def _knobs(service: Service, given: Fields, asked: Fields) -> dict[str, Any]:
     """What shapes the distribution, and the stops. A top_k above the vocabulary keeps everything, like 0."""
-    top_k = asked.top_k if asked.top_k < service.config.vocab_size else 0
-    given = {name: getattr(asked, name) for name in MORE_KNOBS if name in asked.model_fields_set}
-    if asked.logit_bias:
-        given["logit_bias"] = _biases(asked)
-    return {"temperature": asked.temperature, "top_k": top_k, "top_p": asked.top_p, **given}
+    knobs: dict[str, Any] = {"temperature": asked["temperature"]}
+    for name in given:
+        if name in MORE_KNOBS:
+            knobs[name] = given[name]
+    if asked["top_k"] >= service.config.vocab_size:
+        knobs["top_k"] = 0
+    if asked["logit_bias"]:
+        knobs["logit_bias"] = _biases(asked["logit_bias"])
+    return knobs
 
 
 def _error_body(error: HttpError) -> bytes:
