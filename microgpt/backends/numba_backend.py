@@ -262,8 +262,8 @@ class NumbaBackend:
         scores = self._scores(feeds) if num_scored else {}
         return [
             _result(
-                self._sampled[i * _MAX_STEPS : i * _MAX_STEPS + count],
-                self._num_samples[feed.slot] > 1,
+                self._sampled[i * _MAX_STEPS : i * _MAX_STEPS + count].tolist(),
+                state.sampled[i, :count] if self._num_samples[feed.slot] > 1 else None,
                 bad,
                 self._reports(feed.slot, count) if self._reported else (),
                 scores.get(feed.slot, ()),
@@ -383,19 +383,18 @@ def _token_logprobs(reports: np.ndarray, count: int, num_top: int, num_given: in
 
 
 def _result(
-    sampled: memoryview,
-    repeats: bool,
+    token_ids: list[int],
+    marked: np.ndarray | None,
     failed: int,
     logprobs: tuple[TokenLogprobs, ...],
     prompt_logprobs: tuple[TokenLogprobs, ...],
 ) -> Burst:
-    """What `sampled` means, where ~id is the end of a sample that another one follows; repeats: whether one may."""
+    """What was sampled for a slot. marked: the same, where ~id may be the end of a sample that another one follows."""
     if failed & kernel.FED:
         return Burst((), NumericalError(_NOT_FINITE))
-    token_ids = sampled.tolist()
     ends: list[int] = []
-    if repeats:
-        are_ends, end = np.less(sampled, 0).tobytes(), 0
+    if marked is not None:
+        are_ends, end = (marked < 0).tobytes(), 0
         while end := are_ends.find(True, end) + 1:
             ends.append(end)
             token_ids[end - 1] = ~token_ids[end - 1]

@@ -17,7 +17,7 @@ RESERVED_PART = 8  # one slot in so many is for callers' first samples
 # takes as long as 10 to 20 steps of a model of 4 thousand parameters. Larger models gain more from samples side by
 # side.
 SLOT_PRODUCTS = 4_000_000
-SLOTS_PER_JOB = 8  # that such samples are spread over, for the threads and for rows to share weights
+SLOTS_PER_JOB = 4  # that such samples are spread over, for the threads and for rows to share weights
 
 
 def plan(running: Iterable[Sequence]) -> tuple[list[Sequence], list[Feed], int]:
