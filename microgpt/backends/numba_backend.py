@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike
 
 from microgpt.backends.base import PAGE_TOKENS, Burst, Feed, page_count, pages_for
 from microgpt.backends.kernels import burst as kernel
-from microgpt.backends.kernels import is_compiled, quick_compilation
+from microgpt.backends.kernels import entry, is_compiled, quick_compilation
 from microgpt.backends.kernels.forward import ATTEND_ROWS, Cache, Sizes, Weights
 from microgpt.backends.kernels.lanes import LANES
 from microgpt.backends.kernels.matmul import PANEL, pack
@@ -154,6 +154,7 @@ class NumbaBackend:
             kernel.run(self._common, self._own, 0, 1, 0, self._byte)
             kernel.publish(self._control, 0)
             kernel.is_asleep(self._control, 0)
+        self._run = entry(kernel.run, self._common, self._own, 0, 1, 0, self._byte)
         _log.info("CPU kernels ready in %.1f s", time.monotonic() - started)
 
     def close(self) -> None:
@@ -257,7 +258,7 @@ class NumbaBackend:
             control[kernel.COLUMNS] = self._uses_columns
             team = self.num_threads
             self._team.begin()
-        kernel.run(self._common, self._own, 0, team, 0, self._byte)
+        self._run(self._common, self._own, 0, team, 0, self._byte)
         counts, failed = state.ints[kernel.NUM_SAMPLED_NOW : kernel.FAILED + 1, : len(feeds)].tolist()
         scores = self._scores(feeds) if num_scored else {}
         return [
