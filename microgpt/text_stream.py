@@ -38,7 +38,7 @@ class TextStream:
         return text.decode("utf-8", "replace") if self._decoder is None else self._last(text)
 
     def push_whole(self, token_ids: Sequence[int], ends: Iterable[int]) -> list[str]:
-        """As `push_last` for each of several sequences, of which token_ids hold one after the other; they end at `ends`."""
+        """As `push_last` for each of several sequences, which token_ids hold one after another; they end at `ends`."""
         pieces = self._pieces(token_ids)
         texts, start = [], 0
         for end in ends:

@@ -83,7 +83,6 @@ class NumbaBackend:
     """
 
     device = "cpu"
-    repeats = True
 
     def __init__(
         self,
@@ -102,6 +101,8 @@ class NumbaBackend:
         self.num_slots = max_slots
         self.num_pages = page_count(config, kept.itemsize, max_slots, kv_bytes)
         self.num_threads = min(num_threads or _num_cores(), kernel.MAX_TEAM)
+        # Two for each thread: with more a step takes less time a row, but the engine more for the slots.
+        self.sample_slots = 2 * self.num_threads
         self._rng = REFERENCE_RNG if rng == "reference" else DEFAULT_RNG
         self._sizes = _sizes(config)
         self._kept = _common_dtype(checkpoint.tensors) if dtype == "float32" else "F32"
@@ -117,8 +118,9 @@ class NumbaBackend:
         # tokens and of how many given ones they tell.
         self._reported: dict[int, tuple[int, int]] = {}
         self._limits = [0] * max_slots  # how many tokens each slot's samples may have in all
-        self._num_samples = [1] * max_slots
-        self._marked: list[tuple[tuple[int, ...], tuple[int, ...]]] = [((), ())] * max_slots  # ids that are suppressed, and that stop
+        self._num_samples = [1] * max_slots  # that the slots' sequences make one after another
+        # Of each slot: ids that are suppressed, and ids that stop.
+        self._marked: list[tuple[tuple[int, ...], tuple[int, ...]]] = [((), ())] * max_slots
         self._scored: dict[int, tuple[int, int]] = {}
         self._feeds = _new_feeds(self._sizes, max_slots, _MAX_TOKENS + max_slots + config.block_size, number)
         self._slot_ints, self._slot_floats, self._slot_seeds, self._tables, self._feed_ints, self._feed_rows = map(
@@ -126,14 +128,14 @@ class NumbaBackend:
             (self._slots.ints, self._slots.floats, self._slots.seeds, self._cache.tables.T, self._feeds.ints,
              self._feeds.rows),
         )  # fmt: skip
-        self._sampled = memoryview(self._feeds.sampled.reshape(-1))
+        self._sampled = self._feeds.sampled.reshape(-1).data
         self._table_bytes = self._cache.tables[0].nbytes
         self._control = np.zeros(kernel.CONTROL_SIZE, np.int64)
         self._common = kernel.Common(
             self._sizes, self._weights, self._cache, self._slots, self._feeds,
             _new_room(self._sizes, config, number),
-            _zeros(min(kernel.BLOCK_ROWS, max_slots) * self._sizes.logits_stride, number), _new_columns(_ROW, max_slots),
-            self._control,
+            _zeros(min(kernel.BLOCK_ROWS, max_slots) * self._sizes.logits_stride, number),
+            _new_columns(_ROW, max_slots), self._control,
         )  # fmt: skip
         self._own = _new_own(self._sizes, config, max_slots, number)
         self._byte = np.zeros(1, np.uint8)
@@ -471,7 +473,7 @@ def _new_columns(column: struct.Struct, n: int, number: DTypeLike = np.int64) ->
 
 def _bytes_of(columns: np.ndarray) -> memoryview:
     """The memory of such an array, column after column."""
-    return memoryview(columns.T).cast("B")
+    return columns.T.data.cast("B")
 
 
 def _new_slots(config: ModelConfig, n: int) -> Slots:

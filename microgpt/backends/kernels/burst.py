@@ -40,7 +40,15 @@ from microgpt.backends.kernels.sample import (
     choose,
     score,
 )
-from microgpt.backends.kernels.threads import atomic_load, atomic_store, barrier, full_fence, now_ns, read_byte, yield_core
+from microgpt.backends.kernels.threads import (
+    atomic_load,
+    atomic_store,
+    barrier,
+    full_fence,
+    now_ns,
+    read_byte,
+    yield_core,
+)
 
 # Rows a thread takes through the layers at a time: enough to use each weight often, few enough to cache.
 BLOCK_ROWS = 64
@@ -52,8 +60,8 @@ ASLEEP = 8 * 10  # one a thread; the barrier has two fields
 MAX_TEAM = 64
 CONTROL_SIZE = ASLEEP + MAX_TEAM
 STOP_ROUND = -1
-# How often a thread without work looks for more before it sleeps, and how often of these it yields its core: about 0.2 ms
-# in all, for what the engine does between two bursts. Waking a thread takes 40 us.
+# How often a thread without work looks for more, and how often it does so with its core yielded in between, before it
+# sleeps: a few hundred us in all, for what the engine does between two bursts. Waking a thread takes 40 us.
 _IDLE_SPINS, _IDLE_YIELDS = 2000, 3000
 
 
