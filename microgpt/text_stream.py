@@ -1,7 +1,7 @@
 """Token ids -> text, piece by piece: characters are never split, and the pieces joined are the whole text."""
 
 import codecs
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from microgpt.tokenizers import Tokenizer
 
@@ -30,15 +30,22 @@ class TextStream:
         """The characters that these tokens complete."""
         if self._decoder is None:
             self._decoder = _Utf8Decoder("replace")
-        return self._decoder.decode(self._encode(token_ids))
+        return self._decoder.decode(b"".join(self._pieces(token_ids)))
 
     def push_last(self, token_ids: Iterable[int]) -> str:
         """As `push` and then `flush`; the stream is as new then, for another sequence."""
-        text = self._encode(token_ids)
-        if self._decoder is None:
-            return text.decode("utf-8", "replace")
-        last, self._decoder = self._decoder.decode(text, final=True), None
-        return last
+        text = b"".join(self._pieces(token_ids))
+        return text.decode("utf-8", "replace") if self._decoder is None else self._last(text)
+
+    def push_whole(self, token_ids: Sequence[int], ends: Iterable[int]) -> list[str]:
+        """As `push_last` for each of several sequences, which token_ids hold one after another; they end at `ends`."""
+        pieces = self._pieces(token_ids)
+        texts, start = [], 0
+        for end in ends:
+            text = b"".join(pieces[start:end])
+            texts.append(text.decode("utf-8", "replace") if self._decoder is None else self._last(text))
+            start = end
+        return texts
 
     def pieces(self, token_ids: Iterable[int]) -> list[str]:
         """As `push`, token by token: the characters that each of them completes."""
@@ -48,12 +55,18 @@ class TextStream:
         """What was held back, as U+FFFD; the stream has ended."""
         return "" if self._decoder is None else self._decoder.decode(b"", final=True)
 
-    def _encode(self, token_ids: Iterable[int]) -> bytes:
-        """The bytes of tokens."""
+    def _last(self, text: bytes) -> str:
+        """The end of a text that came in more than one piece."""
+        assert self._decoder is not None
+        last, self._decoder = self._decoder.decode(text, final=True), None
+        return last
+
+    def _pieces(self, token_ids: Iterable[int]) -> list[bytes]:
+        """The bytes of each token."""
         table, special = self._bytes, self._special
         if special is None:
-            return b"".join([table[i] for i in token_ids])
-        return b"".join([special.get(i) or table[i] for i in token_ids])
+            return [table[i] for i in token_ids]
+        return [special.get(i) or table[i] for i in token_ids]
 
 
 class TrimStream:

@@ -77,8 +77,9 @@ class Backend(Protocol):
     @property
     def num_pages(self) -> int: ...
     @property
-    def repeats(self) -> bool:
-        """Whether a slot may take several samples of a prompt, one after another."""
+    def sample_slots(self) -> int:
+        """Over how many slots the samples of a prompt are best spread where a slot makes several, one after another; 0
+        where a slot takes one."""
         ...
 
     def open(

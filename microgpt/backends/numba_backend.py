@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike
 
 from microgpt.backends.base import PAGE_TOKENS, Burst, Feed, page_count, pages_for
 from microgpt.backends.kernels import burst as kernel
-from microgpt.backends.kernels import is_compiled, quick_compilation
+from microgpt.backends.kernels import entry, is_compiled, quick_compilation
 from microgpt.backends.kernels.forward import ATTEND_ROWS, Cache, Sizes, Weights
 from microgpt.backends.kernels.lanes import LANES
 from microgpt.backends.kernels.matmul import PANEL, pack
@@ -89,7 +89,6 @@ class NumbaBackend:
     """
 
     device = "cpu"
-    repeats = True
 
     def __init__(
         self,
@@ -108,6 +107,8 @@ class NumbaBackend:
         self.num_slots = max_slots
         self.num_pages = page_count(config, kept.itemsize, max_slots, kv_bytes)
         self.num_threads = min(num_threads or _num_cores(), kernel.MAX_TEAM)
+        # Two for each thread: with more a step takes less time a row, but the engine more for the slots.
+        self.sample_slots = 2 * self.num_threads
         self._rng = REFERENCE_RNG if rng == "reference" else DEFAULT_RNG
         self._sizes = _sizes(config, dtype)
         self._kept = _common_dtype(checkpoint.tensors) if dtype == "float32" else "F32"
@@ -125,8 +126,9 @@ class NumbaBackend:
         # tokens and of how many given ones they tell.
         self._reported: dict[int, tuple[int, int]] = {}
         self._limits = [0] * max_slots  # how many tokens each slot's samples may have in all
-        self._num_samples = [1] * max_slots
-        self._marked: list[tuple[tuple[int, ...], tuple[int, ...]]] = [((), ())] * max_slots  # ids that are suppressed, and that stop
+        self._num_samples = [1] * max_slots  # that the slots' sequences make one after another
+        # Of each slot: ids that are suppressed, and ids that stop.
+        self._marked: list[tuple[tuple[int, ...], tuple[int, ...]]] = [((), ())] * max_slots
         self._scored: dict[int, tuple[int, int]] = {}
         self._feeds = _new_feeds(self._sizes, max_slots, _MAX_TOKENS + max_slots + config.block_size, number)
         self._slot_ints, self._slot_floats, self._slot_seeds, self._tables, self._feed_ints, self._feed_rows = map(
@@ -134,15 +136,14 @@ class NumbaBackend:
             (self._slots.ints, self._slots.floats, self._slots.seeds, self._cache.tables.T, self._feeds.ints,
              self._feeds.rows),
         )  # fmt: skip
-        self._sampled = memoryview(self._feeds.sampled.reshape(-1))
+        self._sampled = self._feeds.sampled.reshape(-1).data
         self._table_bytes = self._cache.tables[0].nbytes
         self._control = np.zeros(kernel.CONTROL_SIZE, np.int64)
         self._common = kernel.Common(
             self._sizes, self._weights, self._cache, self._slots, self._feeds,
             _new_room(self._sizes, number),
             _zeros(min(kernel.BLOCK_ROWS, max_slots) * self._sizes.logits_stride, number),
-            _new_columns(_ROW, max_slots),
-            self._control,
+            _new_columns(_ROW, max_slots), self._control,
         )  # fmt: skip
         self._own = _new_own(self._sizes, max_slots, number)
         self._byte = np.zeros(1, np.uint8)
@@ -163,6 +164,7 @@ class NumbaBackend:
             kernel.run(self._common, self._own, 0, 1, 0, self._byte)
             kernel.publish(self._control, 0)
             kernel.is_asleep(self._control, 0)
+        self._run = entry(kernel.run, self._common, self._own, 0, 1, 0, self._byte)
         _log.info("CPU kernels ready in %.1f s", time.monotonic() - started)
 
     def close(self) -> None:
@@ -266,13 +268,13 @@ class NumbaBackend:
             control[kernel.COLUMNS] = self._uses_columns or (len(feeds) == 1 and self._shares_one)
             team = self.num_threads
             self._team.begin()
-        kernel.run(self._common, self._own, 0, team, 0, self._byte)
+        self._run(self._common, self._own, 0, team, 0, self._byte)
         counts, failed = state.ints[kernel.NUM_SAMPLED_NOW : kernel.FAILED + 1, : len(feeds)].tolist()
         scores = self._scores(feeds) if num_scored else {}
         return [
             _result(
-                self._sampled[i * _MAX_STEPS : i * _MAX_STEPS + count],
-                self._num_samples[feed.slot] > 1,
+                self._sampled[i * _MAX_STEPS : i * _MAX_STEPS + count].tolist(),
+                state.sampled[i, :count] if self._num_samples[feed.slot] > 1 else None,
                 bad,
                 self._reports(feed.slot, count) if self._reported else (),
                 scores.get(feed.slot, ()),
@@ -392,19 +394,18 @@ def _token_logprobs(reports: np.ndarray, count: int, num_top: int, num_given: in
 
 
 def _result(
-    sampled: memoryview,
-    repeats: bool,
+    token_ids: list[int],
+    marked: np.ndarray | None,
     failed: int,
     logprobs: tuple[TokenLogprobs, ...],
     prompt_logprobs: tuple[TokenLogprobs, ...],
 ) -> Burst:
-    """What `sampled` means, where ~id is the end of a sample that another one follows; repeats: whether one may."""
+    """What was sampled for a slot. marked: the same, where ~id may be the end of a sample that another one follows."""
     if failed & kernel.FED:
         return Burst((), NumericalError(_NOT_FINITE))
-    token_ids = sampled.tolist()
     ends: list[int] = []
-    if repeats:
-        are_ends, end = np.less(sampled, 0).tobytes(), 0
+    if marked is not None:
+        are_ends, end = (marked < 0).tobytes(), 0
         while end := are_ends.find(True, end) + 1:
             ends.append(end)
             token_ids[end - 1] = ~token_ids[end - 1]
@@ -483,7 +484,7 @@ def _new_columns(column: struct.Struct, n: int, number: DTypeLike = np.int64) ->
 
 def _bytes_of(columns: np.ndarray) -> memoryview:
     """The memory of such an array, column after column."""
-    return memoryview(columns.T).cast("B")
+    return columns.T.data.cast("B")
 
 
 def _new_slots(config: ModelConfig, n: int) -> Slots:

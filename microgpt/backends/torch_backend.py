@@ -59,7 +59,7 @@ class TorchBackend:
     Only places of positions that a sequence has computed are ever read, so pages need no wiping between owners.
     """
 
-    repeats = False
+    sample_slots = 0
 
     def __init__(self, checkpoint: Checkpoint, device: str, dtype: str, rng: str, max_slots: int, kv_bytes: int):
         self.config = config = checkpoint.config

@@ -384,8 +384,10 @@ class Engine:
         self._prefixes.make_room(count)
         request, first, rules = job.request, job.next_sample, job.stop_rules
         num_samples = 1
-        if self.backend.repeats and request.num_samples > 1 and job.can_repeat:
-            num_samples = samples_for_slot(job, max(1, len(self._free_slots) - self._num_reserved), self._num_parameters)
+        sample_slots = self.backend.sample_slots
+        if sample_slots and request.num_samples > 1 and job.can_repeat:
+            free_slots = max(1, len(self._free_slots) - self._num_reserved)
+            num_samples = samples_for_slot(job, free_slots, sample_slots, self._num_parameters)
         job.next_sample += num_samples
         sequence = Sequence(
             job,

@@ -17,7 +17,6 @@ RESERVED_PART = 8  # one slot in so many is for callers' first samples
 # takes as long as 10 to 20 steps of a model of 4 thousand parameters. Larger models gain more from samples side by
 # side.
 SLOT_PRODUCTS = 4_000_000
-SLOTS_PER_JOB = 8  # that such samples are spread over, for the threads and for rows to share weights
 
 
 def plan(running: Iterable[Sequence]) -> tuple[list[Sequence], list[Feed], int]:
@@ -68,7 +67,8 @@ def guided_time(burst_s: float, num_burst: int, num_guided: int) -> float:
     return min(BURST_TIME_S, burst_s * num_guided / num_burst) if num_burst else BURST_TIME_S
 
 
-def samples_for_slot(job: Job, free_slots: int, num_parameters: int) -> int:
-    """How many of a job's waiting samples the next slot takes, of `free_slots` that it can have, at least one."""
-    spread = max(-(-job.request.num_samples // SLOTS_PER_JOB), -(-job.num_waiting // free_slots))
+def samples_for_slot(job: Job, free_slots: int, sample_slots: int, num_parameters: int) -> int:
+    """How many of a job's waiting samples the next slot takes, of `free_slots` that it can have, at least one.
+    sample_slots: as backends say it, at least one."""
+    spread = max(-(-job.request.num_samples // sample_slots), -(-job.num_waiting // free_slots))
     return max(1, min(spread, job.num_waiting, SLOT_PRODUCTS // (job.limit * num_parameters)))

@@ -9,6 +9,8 @@ from microgpt.request import Event, Finished, FinishReason, GenerationRequest, P
 from microgpt.stops import StopMatcher, StopRules
 from microgpt.text_stream import TextStream
 
+_new = tuple.__new__
+
 
 @dataclass(slots=True, eq=False)
 class Job:
@@ -217,20 +219,22 @@ class Sequence:
         """Take sampled tokens that end samples, at `ends`, each of which another one follows: what happened. Of the
         next sample, all of the prompt but its last token is there already.
 
-        One loop, as many samples of the smallest models end in each burst: nothing but stop tokens and the limit ends
-        these, see Job.can_repeat.
+        One tight loop, as many samples of the smallest models end in each burst: nothing but stop tokens and the limit
+        ends these (Job.can_repeat), and tuples that are made by their type take half as long as by their class.
         """
-        request, push_last, end_token_ids = self.request, self.text_stream.push_last, self.request.params.end_token_ids
-        request_id, num_prompt, index = request.id, self.num_prompt, self.samples.start
+        request, num_prompt, index = self.request, self.num_prompt, self.samples.start
+        request_id, end_token_ids = request.id, request.params.end_token_ids
+        stop, length = FinishReason.STOP, FinishReason.LENGTH
         num_before, num_reused, start = len(self.output_ids), self.num_reused, 0
+        queue_s, num_retractions = self.queue_s, self.num_retractions
         events: list[Event] = []
-        for end in ends:
-            sampled, last = token_ids[start:end], token_ids[end - 1]
-            reason, matched = (FinishReason.STOP, last) if last in end_token_ids else (FinishReason.LENGTH, None)
-            usage = Usage(num_prompt, num_before + end - start, num_reused)
+        for end, text in zip(ends, self.text_stream.push_whole(token_ids, ends), strict=True):
+            last = token_ids[end - 1]
+            reason, matched = (stop, last) if last in end_token_ids else (length, None)
+            usage = _new(Usage, (num_prompt, num_before + end - start, num_reused))
             events += (
-                TokenEvent(request_id, sampled, push_last(sampled), index, logprobs[start:end], num_reused),
-                Finished(request_id, reason, usage, index, matched, self.queue_s, self.num_retractions),
+                _new(TokenEvent, (request_id, token_ids[start:end], text, index, logprobs[start:end], num_reused)),
+                _new(Finished, (request_id, reason, usage, index, matched, queue_s, num_retractions)),
             )
             index, start, num_before, num_reused = index + 1, end, 0, num_prompt - 1
         self.samples = range(index, self.samples.stop)

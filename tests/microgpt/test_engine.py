@@ -392,6 +392,52 @@ def test_samples_of_a_request_are_what_separate_requests_with_their_seeds_give(
                 assert texts[request.id, i] == "".join(e.text for e in alone if isinstance(e, TokenEvent))
 
 
+@pytest.mark.parametrize("burst_steps", [256, 7])
+def test_all_that_is_told_of_a_sample_is_the_same_whether_or_not_others_share_its_slot(
+    tiny_checkpoint: Checkpoint, burst_steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "BURST_STEPS", burst_steps)
+    rng, vocab = random.Random(burst_steps), tiny_checkpoint.config.vocab_size
+    engine = build_engine(tiny_checkpoint, dtype="float64", max_slots=2)
+
+    def told(params: SamplingParams, prompt_ids: tuple[int, ...], num_samples: int) -> list[tuple[Any, ...]]:
+        """Of each sample: tokens, text, log probabilities, end, and the counts of cached tokens that were told."""
+        engine.add(GenerationRequest("r", prompt_ids, params, {vocab - 1: "<last>"}, num_samples))
+        parts: dict[int, list[Any]] = {}
+        for event in drain(engine):
+            part = parts.setdefault(event.index, [(), "", (), None, set()])
+            if isinstance(event, TokenEvent):
+                part[0] += event.token_ids
+                part[1] += event.text
+                part[2] += event.logprobs
+                part[4].add(event.num_cached)
+            else:
+                assert isinstance(event, Finished)
+                part[3] = event.reason, event.matched, event.usage[:2]
+                part[4].add(event.usage.num_cached)
+        return [tuple(parts[i]) for i in range(num_samples)]
+
+    for case in range(8):
+        params = SamplingParams(
+            max_tokens=rng.choice([1, 5, 20]),
+            stop_token_ids=tuple(rng.sample(range(vocab), vocab // 10)),
+            ignore_eos=case % 3 == 0,
+            logprobs=case % 2 == 0,
+            top_logprobs=2,
+            seed=rng.getrandbits(64),
+        )
+        prompt_ids = tuple(rng.randrange(vocab) for _ in range(rng.randint(1, 5)))
+        together = told(params, prompt_ids, 9)
+        for i, sample in enumerate(together):
+            seed = (params.seed + i) % 2**64
+            ((*alone, _),) = told(dataclasses.replace(params, seed=seed), prompt_ids, 1)
+            assert list(sample[:-1]) == alone
+            assert sample[-1] <= {0, len(prompt_ids) - 1}
+            assert len(sample[-1]) == 1
+        num_following = sum(sample[-1] == {len(prompt_ids) - 1} for sample in together)
+        assert num_following >= 7  # all but each slot's first
+
+
 def test_cancelling_a_request_ends_each_of_its_samples_once(tiny_checkpoint: Checkpoint) -> None:
     engine = build_engine(tiny_checkpoint, max_slots=3)
     bos = tiny_checkpoint.tokenizer.bos

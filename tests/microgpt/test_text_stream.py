@@ -32,6 +32,16 @@ def test_pieces_are_what_pushing_token_by_token_gives(ids: list[int], cuts: list
     assert stream.flush() == one_by_one.flush()
 
 
+@given(IDS, st.lists(IDS, max_size=5))
+def test_sequences_that_end_one_after_another_have_the_texts_of_each(begun: list[int], rest: list[list[int]]) -> None:
+    stream = TextStream(TOKENIZER)
+    first = stream.push(begun)
+    ends = [sum(map(len, rest[: i + 1])) for i in range(len(rest))]
+    texts = stream.push_whole([token for ids in rest for token in ids], ends)
+    whole = [TOKENIZER.decode(ids) for ids in [begun + rest[0], *rest[1:]]] if rest else []
+    assert [first + text if i == 0 else text for i, text in enumerate(texts)] == whole
+
+
 @given(st.text(max_size=30))
 def test_characters_are_never_split(text: str) -> None:
     stream = TextStream(TOKENIZER)

@@ -29,6 +29,7 @@ from microgpt.backends.kernels.lanes import (
     scalar_type,
     splat,
     splat_value,
+    spread,
     store,
     subtract,
     total,
@@ -213,7 +214,7 @@ def attend_page(q, at, keys, k, values, v, heads, D, Dv, count, weights, weights
     for _ in range(heads):
         scores = nothing
         for d in range(D):
-            scores = fma(load(keys, k + d * LANES), splat(weights, q[at + d]), scores)
+            scores = fma(load(keys, k + d * LANES), spread(q, at + d), scores)
         scores = keep_first(scores, count, lowest)
         most = splat(weights, highest(larger(lowest, scores)))
         e = exp(multiply(subtract(scores, most), scale))
@@ -222,10 +223,10 @@ def attend_page(q, at, keys, k, values, v, heads, D, Dv, count, weights, weights
         for j in range(0, Dv, LANES):
             even, odd = nothing, nothing
             for i in range(0, count - 1, 2):
-                even = fma(load(values, v + i * Dv + j), splat(weights, weights[weights_at + i]), even)
-                odd = fma(load(values, v + (i + 1) * Dv + j), splat(weights, weights[weights_at + i + 1]), odd)
+                even = fma(load(values, v + i * Dv + j), spread(weights, weights_at + i), even)
+                odd = fma(load(values, v + (i + 1) * Dv + j), spread(weights, weights_at + i + 1), odd)
             if count & 1:
                 last = count - 1
-                even = fma(load(values, v + last * Dv + j), splat(weights, weights[weights_at + last]), even)
+                even = fma(load(values, v + last * Dv + j), spread(weights, weights_at + last), even)
             store(y, to + j, multiply(add(even, odd), inverse))
         at, to, k, v = at + D, to + D, k + D * LANES, v + LANES * Dv

@@ -63,8 +63,8 @@ ASLEEP = 8 * 8  # one a thread
 BARRIER = ASLEEP + MAX_TEAM
 CONTROL_SIZE = BARRIER + BARRIER_STEP * MAX_TEAM
 STOP_ROUND = -1
-# How often a thread without work looks for more before it sleeps, and how often of these it yields its core: about 0.2 ms
-# in all, for what the engine does between two bursts. Waking a thread takes 40 us.
+# How often a thread without work looks for more, and how often it does so with its core yielded in between, before it
+# sleeps: a few hundred us in all, for what the engine does between two bursts. Waking a thread takes 40 us.
 _IDLE_SPINS, _IDLE_YIELDS = 2000, 3000
 
 

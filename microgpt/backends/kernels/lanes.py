@@ -153,6 +153,17 @@ def splat(typingctx: Any, array: Any, value: Any) -> Any:
 
 
 @intrinsic
+def spread(typingctx: Any, array: Any, index: Any) -> Any:
+    """array[index] of floats in every lane."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = element_pointer(context, builder, signature.args[0], *args)
+        return splat_value(builder, builder.load(pointer, align=array.dtype.bitwidth // 8))
+
+    return Lanes(array.dtype)(array, types.intp), codegen
+
+
+@intrinsic
 def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     """a * b + c, rounded once."""
 
