@@ -22,7 +22,6 @@ from numba.extending import intrinsic, overload
 from microgpt.backends.kernels.lanes import (
     LANES,
     ZERO,
-    Lanes,
     call_llvm,
     element_pointer,
     fma_value,
