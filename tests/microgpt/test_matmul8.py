@@ -2,14 +2,15 @@
 
 from typing import Any
 
-import llvmlite.binding as llvm
 import numba
 import numpy as np
 import pytest
+from numba.core.registry import cpu_target
 
 from microgpt.backends.kernels.matmul import ADD, PANEL, RELU, STORE
 from microgpt.backends.kernels.matmul8 import (
     codes_stride,
+    instructions,
     matmul8,
     pack8,
     panel_words,
@@ -120,12 +121,7 @@ def test_a_layer_is_found_behind_the_layers_before_it(rng: np.random.Generator) 
         np.testing.assert_array_equal(y[:, :70], expected(x, w, scales))
 
 
-def available() -> list[str]:
-    features = llvm.get_host_cpu_features()
-    return [name for name in ("avx512vnni", "avxvnni") if features.get(name)] + ["plain"]
-
-
-@pytest.mark.parametrize("instruction", available())
+@pytest.mark.parametrize("instruction", instructions(cpu_target.target_context))
 def test_every_instruction_gives_the_same_bits(instruction: str, rng: np.random.Generator) -> None:
     rows, panels, depth = 3, 2, 37
     tile = tile8(rows, panels, instruction=instruction)
