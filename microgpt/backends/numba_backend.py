@@ -118,16 +118,16 @@ class NumbaBackend:
         self._control = np.zeros(kernel.CONTROL_SIZE, np.int64)
         self._common = kernel.Common(
             self._sizes, self._weights, self._cache, self._slots, self._feeds,
-            _new_room(self._sizes, number),
+            _new_room(self._sizes, config, number),
             np.zeros(min(kernel.BLOCK_ROWS, max_slots) * self._sizes.logits_stride, number), _new_going(max_slots),
             self._control,
         )  # fmt: skip
-        self._own = _new_own(self._sizes, max_slots, number)
+        self._own = _new_own(self._sizes, config, max_slots, number)
         self._byte = np.zeros(1, np.uint8)
         self._warm_up()
         self._team = None
         if self.num_threads > 1:
-            others = [_new_own(self._sizes, max_slots, number) for _ in range(1, self.num_threads)]
+            others = [_new_own(self._sizes, config, max_slots, number) for _ in range(1, self.num_threads)]
             self._team = _Team(self._common, others)
             weakref.finalize(self, self._team.stop)
 
@@ -415,16 +415,16 @@ def _sizes(config: ModelConfig, dtype: str) -> Sizes:
     )  # fmt: skip
 
 
-def _new_room(sizes: Sizes, number: np.dtype) -> np.ndarray:
-    return np.zeros(sizes.codes_at + kernel.BLOCK_ROWS * codes_stride(4 * sizes.n_embd), number)
+def _new_room(sizes: Sizes, config: ModelConfig, number: np.dtype) -> np.ndarray:
+    return np.zeros(sizes.codes_at + kernel.BLOCK_ROWS * codes_stride(4 * config.n_embd), number)
 
 
-def _new_own(sizes: Sizes, max_slots: int, number: np.dtype) -> kernel.Own:
+def _new_own(sizes: Sizes, config: ModelConfig, max_slots: int, number: np.dtype) -> kernel.Own:
     """What one thread needs for itself."""
     vocab = sizes.logits_stride
     return kernel.Own(
         going=_new_going(max_slots),
-        room=_new_room(sizes, number),
+        room=_new_room(sizes, config, number),
         logits=np.zeros(kernel.LOGIT_ROWS * vocab, number),
         sample_room=SampleRoom(np.zeros(vocab // LANES + 1), np.zeros(vocab, np.int32), np.zeros(vocab, number)),
         clock=np.zeros(2, np.int64),
