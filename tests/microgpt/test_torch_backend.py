@@ -81,6 +81,6 @@ def test_ignored_end_tokens_do_not_end_a_burst(tiny_checkpoint: Checkpoint) -> N
 
 
 @pytest.mark.parametrize("dtype", ["int8", "w8a8"])
-def test_whole_numbers_are_for_the_kernels_alone(checkpoint: Checkpoint, dtype: str) -> None:
+def test_whole_numbers_are_for_the_kernels_alone(tiny_checkpoint: Checkpoint, dtype: str) -> None:
     with pytest.raises(InvalidRequest, match=f"dtype {dtype} needs the numba backend"):
-        build_engine(checkpoint, dtype=dtype, backend="torch")
+        build_engine(tiny_checkpoint, dtype=dtype, backend="torch")
