@@ -184,6 +184,7 @@ def test_a_request_gets_the_same_tokens_alone_and_in_any_company(
         alone |= run(alone_engine, [request], rng)
     for trial in range(12):
         monkeypatch.setattr(numba_backend, "_COLUMN_BYTES", int(rng.choice([0, 1 << 30])))
+        monkeypatch.setattr(numba_backend, "_LONE_COLUMN_BYTES", int(rng.choice([0, 1 << 30])))
         monkeypatch.setattr(scheduler, "PREFILL_TOKENS", int(rng.choice([1, 7, 64, 512])))
         monkeypatch.setattr(scheduler, "BURST_STEPS", int(rng.choice([1, 3, 256])))
         engine = build_engine(
@@ -233,8 +234,9 @@ def test_keys_values_and_last_states_have_the_same_bits_in_any_chunks_and_on_any
 def test_one_sequence_decoded_by_all_threads_has_the_bits_of_one_thread(
     dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(numba_backend, "_COLUMN_BYTES", 0)
-    for shape in SHAPES:
+    for limit_of_columns in ("_COLUMN_BYTES", "_LONE_COLUMN_BYTES", "_SOLO_PRODUCTS"):
+        monkeypatch.setattr(numba_backend, limit_of_columns, 0)
+    for shape in [*SHAPES, (96, 3, 2, 40, 70)]:  # of two shapes and teams each thread has whole heads
         checkpoint = checkpoint_of(shape)
         tokens, states = [], []
         for num_threads in (1, 2, 3):

@@ -83,7 +83,8 @@ def _tile(rows: int, panels: int, unroll: int = 1, share: int = 0) -> Callable[.
                     for r, at in enumerate(numbers_at):
                         factor = splat_value(builder, builder.load(builder.gep(at, [index(i)]), align=step))
                         new += [
-                            fma_value(builder, weight, factor, sums[r * vectors + v]) for v, weight in enumerate(weights)
+                            fma_value(builder, weight, factor, sums[r * vectors + v])
+                            for v, weight in enumerate(weights)
                         ]
                     sums = new
                 return sums
