@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from microgpt import Checkpoint, Engine, Failed, Finished, GenerationRequest, ModelConfig, SamplingParams, TokenEvent
+from microgpt import (
+    Checkpoint,
+    Engine,
+    Failed,
+    Finished,
+    GenerationRequest,
+    ModelConfig,
+    PromptScored,
+    SamplingParams,
+    TokenEvent,
+)
 from microgpt.backends import Feed, numba_backend, pages_for
 from microgpt.backends.numba_backend import NumbaBackend
 from microgpt.checkpoint import StoredTensor
@@ -71,6 +81,35 @@ def test_greedy_tokens_have_the_highest_logits_of_the_torch_module(shape, dtype:
             shortfall = logits.max(axis=1) - logits[np.arange(len(logits)), burst.token_ids]
             assert shortfall.max() < (1e-9 if dtype == "float64" else 1e-4)
     backend.close()
+
+
+def rounded_to_int8(x: torch.Tensor) -> torch.Tensor:
+    """Each row's numbers rounded to 127 steps on either side of zero, the largest magnitude being the last."""
+    scale = x.abs().amax(dim=-1, keepdim=True) / 127
+    return torch.where(scale > 0, (x / scale).round() * scale, x)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_w8a8_is_the_torch_module_with_what_is_multiplied_rounded_to_int8(shape) -> None:
+    checkpoint = checkpoint_of(shape)
+    config = checkpoint.config
+    model = GPT(config).double()
+    model.load_arrays({name: tensor.widened() for name, tensor in checkpoint.tensors.items()})
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear):
+            module.weight.data = rounded_to_int8(module.weight.data)
+            module.register_forward_pre_hook(lambda _, inputs: rounded_to_int8(inputs[0]))
+        if name.endswith(("attn_wk", "attn_wv")):
+            module.register_forward_hook(lambda *call: call[2].half().double())
+    engine = build_engine(checkpoint, dtype="w8a8", threads=1)
+    ids = np.random.default_rng(1).integers(0, config.vocab_size, config.block_size)
+    engine.add(GenerationRequest("x", tuple(ids.tolist()), SamplingParams(max_tokens=0, prompt_logprobs_start=0)))
+    [scored] = [event for event in engine.step() if isinstance(event, PromptScored)]
+    found = [one.chosen for one in scored.logprobs if one]
+    logits = model(torch.from_numpy(ids[None, :-1]))[0]
+    right = logits.log_softmax(-1).detach().numpy()[np.arange(len(ids) - 1), ids[1:]]
+    # The median, since a number halfway between two steps may go to the other one in float64.
+    assert np.median(np.abs(found - right)) < 1e-5
 
 
 def run(engine: Engine, requests: list[GenerationRequest], rng: np.random.Generator) -> dict[str, list[Any]]:
@@ -195,9 +234,8 @@ def test_keys_values_and_last_states_have_the_same_bits_in_any_chunks_and_on_any
 def test_one_sequence_decoded_by_all_threads_has_the_bits_of_one_thread(
     dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(numba_backend, "_COLUMN_BYTES", 0)
-    monkeypatch.setattr(numba_backend, "_LONE_COLUMN_BYTES", 0)
-    monkeypatch.setattr(numba_backend, "_SOLO_PRODUCTS", 0)
+    for limit_of_columns in ("_COLUMN_BYTES", "_LONE_COLUMN_BYTES", "_SOLO_PRODUCTS"):
+        monkeypatch.setattr(numba_backend, limit_of_columns, 0)
     for shape in [*SHAPES, (96, 3, 2, 40, 70)]:  # of two shapes and teams each thread has whole heads
         checkpoint = checkpoint_of(shape)
         tokens, states = [], []

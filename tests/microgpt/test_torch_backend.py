@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from microgpt import Checkpoint, SamplingParams
+from microgpt import Checkpoint, InvalidRequest, SamplingParams
 from microgpt.backends import PAGE_TOKENS, Feed, pages_for
 from microgpt.backends.torch_backend import TorchBackend
+from microgpt.engine import build_engine
 from microgpt.models.gpt import GPT
 from microgpt.sampling import CounterGenerator, next_token
 
@@ -77,3 +78,9 @@ def test_ignored_end_tokens_do_not_end_a_burst(tiny_checkpoint: Checkpoint) -> N
         backend.open(0, SamplingParams(stop_token_ids=every_id, ignore_eos=ignore), 9, [0])
         [burst] = backend.burst([Feed(0, [1], 0, True)], 100, 100.0)
         assert len(burst.token_ids) == expected
+
+
+@pytest.mark.parametrize("dtype", ["int8", "w8a8"])
+def test_whole_numbers_are_for_the_kernels_alone(tiny_checkpoint: Checkpoint, dtype: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"dtype {dtype} needs the numba backend"):
+        build_engine(tiny_checkpoint, dtype=dtype, backend="torch")

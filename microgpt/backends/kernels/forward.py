@@ -84,8 +84,8 @@ class Sizes(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """tables: wte and wpe by rows. matrices: packed by `matmul.pack`, or as words by `matmul8.pack8`, layers one after the
-    other. scales: one an output, for int8 and w8a8 alone. All flat."""
+    """tables: wte and wpe by rows. matrices: packed by `matmul.pack`, or as words by `matmul8.pack8`, layers one after
+    the other. scales: one an output, for int8 and w8a8 alone. All flat."""
 
     tables: np.ndarray
     matrices: np.ndarray

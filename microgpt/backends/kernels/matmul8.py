@@ -12,7 +12,6 @@ the output's weights too much is what a panel begins with, 32 words to start the
 from collections.abc import Callable
 from typing import Any
 
-import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba import njit
@@ -22,7 +21,6 @@ from numba.extending import intrinsic, overload
 from microgpt.backends.kernels.lanes import (
     LANES,
     ZERO,
-    Lanes,
     call_llvm,
     element_pointer,
     fma_value,
@@ -51,12 +49,10 @@ _I8, _I32 = ir.IntType(8), ir.IntType(32)
 _WORDS, _FLOATS = ir.VectorType(_I32, LANES), ir.VectorType(ir.FloatType(), LANES)
 
 
-def _instruction() -> str:
-    """The widest way of multiplying bytes that this processor has."""
-    features = llvm.get_host_cpu_features()
-    if features.get("avx512vnni"):
-        return "avx512vnni"
-    return "avxvnni" if features.get("avxvnni") else "plain"
+def instructions(context: Any) -> list[str]:
+    """The ways of multiplying bytes that the processor has which Numba compiles for, the best one first."""
+    features = context.codegen().magic_tuple()[2].split(",")
+    return [name for name in ("avx512vnni", "avxvnni") if f"+{name}" in features] + ["plain"]
 
 
 def codes_stride(depth: int) -> int:
@@ -104,9 +100,9 @@ def _dot(builder: ir.IRBuilder, sums: ir.Value, codes: ir.Value, weights: ir.Val
     return sums
 
 
-def tile8(rows: int, panels: int, prefetched: bool = False, instruction: str = _instruction()) -> Callable[..., None]:
+def tile8(rows: int, panels: int, prefetched: bool = False, instruction: str = "") -> Callable[..., None]:
     """An intrinsic for a tile of `rows` rows of codes and `panels` neighbouring panels; prefetched: and ask for the
-    next."""
+    next. instruction: one of `instructions`, by default the first."""
     vectors = panels * _VECTORS
 
     @intrinsic
@@ -119,6 +115,7 @@ def tile8(rows: int, panels: int, prefetched: bool = False, instruction: str = _
             index = words.type
             zero = index(0)
             whole = _I32.as_pointer()
+            means = instruction or instructions(context)[0]
 
             def address(array: int, value: Any, at: ir.Value, stride: ir.Value, row: int) -> ir.Value:
                 offset = builder.add(at, builder.mul(stride, index(row)))
@@ -163,7 +160,7 @@ def tile8(rows: int, panels: int, prefetched: bool = False, instruction: str = _
             new = []
             for r in range(rows):
                 quad = splat_value(builder, builder.load(builder.gep(c_words[r], [k]), align=4))
-                new += [_dot(builder, sums[r * vectors + v], quad, weights[v], instruction) for v in range(vectors)]
+                new += [_dot(builder, sums[r * vectors + v], quad, weights[v], means) for v in range(vectors)]
             k.add_incoming(next_k, loop)
             for phi, value in zip(sums, new, strict=True):
                 phi.add_incoming(value, loop)
