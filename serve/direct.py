@@ -1,7 +1,7 @@
 """The direct way: a small request that came whole is answered by callbacks, past ASGI.
 
 Endpoints, guards, limits, metrics and log are the same; what is saved are ASGI's messages, a task, and the layers of
-calls around them: 40 of 70 us for a small generating request. Whatever is not plain goes the application's way, as all
+calls around them: 20 of 70 us for a small generating request. Whatever is not plain goes the application's way, as all
 requests of other servers and of tests do: a body in pieces, streams, constraints, log probabilities, what a guard would
 refuse, a server that is loading or draining.
 """
