@@ -89,8 +89,9 @@ async def _serve(
         parse_special=settings.parse_special,
         incremental_streams=settings.incremental_streaming_output,
     )
-    stopping = _stop_on_signals()
-    server = _Server(_uvicorn_config(build_app(settings, service, *limiters)))
+    app = build_app(settings, service, *limiters)
+    stopping = _stop_on_signals(app.flush_log)
+    server = _Server(_uvicorn_config(app))
     url = _url(listener)
     _announce(f"loading {settings.model_dir}, listening on {url}")
     client.start()
@@ -118,6 +119,7 @@ async def _serve(
     stopped.cancel()
     if not service.close() or not built.done():
         # A thread is deep inside imports or a huge body, and would hold up the end: there is nothing to lose with it.
+        app.flush_log()
         os._exit(code)
     return code
 
@@ -202,12 +204,13 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvicorn.Config("", loop="auto", log_config=None).get_loop_factory()
 
 
-def _stop_on_signals() -> asyncio.Event:
-    """An event that the first SIGTERM or SIGINT sets; a second one ends the process at once."""
+def _stop_on_signals(last_act: Callable[[], None]) -> asyncio.Event:
+    """An event that the first SIGTERM or SIGINT sets; a second one ends the process at once, after `last_act`."""
     stopping = asyncio.Event()
 
     def stop(signal_number: int) -> None:
         if stopping.is_set():
+            last_act()
             os._exit(128 + signal_number)
         logger.info("%s: finishing what was accepted", signal.Signals(signal_number).name)
         stopping.set()

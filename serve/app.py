@@ -137,7 +137,6 @@ def build_app(
         )
         guards.append(inner.admits)
     if settings.cors_origins:
-        guards.append(_has_no_origin)
         inner = _Cors(
             inner,
             allow_origins=settings.cors_origins,
@@ -150,12 +149,9 @@ def build_app(
         guards.append(guard.admits)
         inner = guard
     layer = AccessLayer(inner, metrics, settings.log_format)
-    layer.direct_way = DirectWay(layer, guards, endpoints)
+    if not settings.cors_origins:  # that layer adds to answers
+        layer.direct_way = DirectWay(layer, guards, endpoints)
     return layer
-
-
-def _has_no_origin(scope: Scope) -> bool:
-    return all(name != b"origin" for name, _ in scope["headers"])
 
 
 def _add_info_routes(app: FastAPI, service: Service, metrics: Metrics) -> None:

@@ -8,14 +8,14 @@ import asyncio
 import logging
 import math
 import select
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection
 from http import HTTPStatus
 from operator import itemgetter
 from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
-from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from serve.access import AccessLayer, new_request_id
@@ -96,7 +96,10 @@ class HttpProtocol(HttpToolsProtocol):
         if len(self.headers) >= MAX_HEADERS:
             self._refusal = (431, f"a request must have at most {MAX_HEADERS} headers")
             raise ValueError(self._refusal[1])
-        super().on_header(name, value)
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._in_head, self._in_body, self._had_body = False, True, True
@@ -160,10 +163,18 @@ class HttpProtocol(HttpToolsProtocol):
             cycle.message_event.set()
         self.loop.create_task(self._run(cycle))
 
-    def respond(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
-        """Answer the request that went the direct way: the whole answer in one write."""
-        cycle = cast(_Cycle, self.cycle)
-        self.transport.write(cycle.head(status, headers) + body)
+    def respond(self, status: int, lines: bytes, body: bytes, is_last: bool) -> None:
+        """Answer the request that went the direct way: the whole answer in one write.
+
+        lines: of its headers, each with its end. is_last: whether they say that the connection is closed after it.
+        """
+        cycle = self.cycle
+        if is_last:
+            cycle.keep_alive = False
+        elif not cycle.keep_alive:
+            lines += b"connection: close\r\n"
+        first = b"".join([b"%b: %b\r\n" % header for header in cycle.default_headers])
+        self.transport.write(b"%b%b%b\r\n%b" % (STATUS_LINE[status], first, lines, body))
         cycle.response_complete = True
         if not cycle.keep_alive:
             self.transport.close()
@@ -194,8 +205,15 @@ class HttpProtocol(HttpToolsProtocol):
             self._on_leave()
 
     def on_body(self, body: bytes) -> None:
+        """As uvicorn's, but for offers to upgrade."""
         self._had_body = True
-        super().on_body(body)
+        cycle = self.cycle
+        if cycle.response_complete:
+            return
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         """As uvicorn's, but for offers to upgrade."""
@@ -313,14 +331,10 @@ class _Cycle(RequestResponseCycle):
                 message = {**message, "body": head + message.get("body", b"")}
         if self.response_started or self.disconnected or self.flow.write_paused:
             await super().send(message)
-        else:
-            self._head = self.head(message["status"], message["headers"])
-
-    def head(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-        """The head of the answer, which begins with it."""
+            return
         self.response_started = True
         self.waiting_for_100_continue = False
-        headers = [*self.default_headers, *headers]
+        status, headers = message["status"], [*self.default_headers, *message["headers"]]
         head = b"".join([b"%b: %b\r\n" % header for header in headers])
         if head.count(b"\r") != len(headers) or head.count(b"\n") != len(headers):
             raise RuntimeError("a header has a line break in it")
@@ -337,7 +351,7 @@ class _Cycle(RequestResponseCycle):
         if self.chunked_encoding is None and has_body:
             self.chunked_encoding = True
             head += b"transfer-encoding: chunked\r\n"
-        return STATUS_LINE[status] + head + b"\r\n"
+        self._head = STATUS_LINE[status] + head + b"\r\n"
 
 
 class Sweeper:

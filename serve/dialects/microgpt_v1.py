@@ -162,7 +162,7 @@ def prepare_generate(service: Service, body: bytes) -> Work:
     knobs["seed"] = asked["seed"]
     knobs["stop_token_ids"] = (tokenizer.bos,)
     # Bounds are checked; only knobs of several values are left to check.
-    is_checked = not asked["stop"] and not asked["logit_bias"]
+    is_checked = "stop" not in given and "logit_bias" not in given
     params = SamplingParams.of_checked(knobs) if is_checked else SamplingParams(**knobs)
     special_text = {tokenizer.chat.end_turn: "\n"} if tokenizer.chat else {}
     request = GenerationRequest(service.new_id(), (tokenizer.bos,), params, special_text, num_samples)

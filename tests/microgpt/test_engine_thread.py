@@ -69,10 +69,15 @@ def requests(count: int, first: int = 0, **knobs: int) -> list[GenerationRequest
     ]
 
 
-def test_submitted_from_many_threads_all_end_once(recorder: Recorder) -> None:
+@pytest.mark.parametrize("wake", [True, False])
+def test_submitted_from_many_threads_all_end_once(recorder: Recorder, wake: bool) -> None:
     def client(first: int) -> None:
         for i in range(20):
-            recorder.thread.submit(requests(1, first + i, max_tokens=5))
+            recorder.thread.submit(requests(1, first + i, max_tokens=5), wake=wake)
+            if i % 5 == 4 and not wake:  # for the four before it, too
+                recorder.thread.wake()
+            if i % 7 == 0:
+                time.sleep(0.001)  # the engine finds nothing to do, now and then
 
     clients = [threading.Thread(target=client, args=(k * 100,)) for k in range(8)]
     for thread in clients:
@@ -82,6 +87,14 @@ def test_submitted_from_many_threads_all_end_once(recorder: Recorder) -> None:
     ends = recorder.wait_for_ends(160)
     assert all(isinstance(event, Finished) and event.reason is FinishReason.LENGTH for event in ends.values())
     assert recorder.thread.in_flight == 0
+
+
+def test_no_command_is_slept_through(recorder: Recorder) -> None:
+    """Each comes while the engine thread is about to wait for it."""
+    for i in range(300):
+        recorder.thread.submit(requests(1, i, max_tokens=1))
+        recorder.wait_for_ends(i + 1)
+        assert recorder.thread.call(lambda engine: engine.has_work).result(10) is False
 
 
 def test_cancelled_requests_end_as_cancelled(recorder: Recorder) -> None:

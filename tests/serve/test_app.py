@@ -662,13 +662,13 @@ def test_no_garbage_is_collected_while_a_large_body_is_read_and_again_afterwards
     import serve.dialects.microgpt_v1 as module
 
     collecting = []
-    original = module.parse_json
+    original = module._parse_plain
 
     def watched(body: bytes) -> Any:
         collecting.append(gc.isenabled())
         return original(body)
 
-    monkeypatch.setattr(module, "parse_json", watched)
+    monkeypatch.setattr(module, "_parse_plain", watched)
 
     async def scenario(service: Served, engine: ScriptedEngine) -> None:
         for asked in (body, {"max_tokens": 1}):

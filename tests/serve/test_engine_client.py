@@ -162,6 +162,7 @@ def test_an_id_is_free_again_only_when_its_last_event_is_here(tiny_checkpoint: C
 
     async def scenario(client: EngineClient, engine: ScriptedEngine) -> None:
         with client.submit([request("a", 1)]) as generation:
+            await asyncio.sleep(0)  # it wakes the engine
             while client.in_flight:  # the loop does nothing meanwhile
                 time.sleep(0.001)
             with pytest.raises(InvalidRequest, match="id must be unique among live requests, got 'a' again"):

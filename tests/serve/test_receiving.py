@@ -60,7 +60,9 @@ Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWrite
 @asynccontextmanager
 async def listening(app: Any, protocol: type[HttpToolsProtocol] = HttpProtocol):
     """How to connect to a server of `app`, and its open connections."""
-    config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False)
+    config = uvicorn.Config(
+        app, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False, proxy_headers=False
+    )
     config.load()
     state = ServerState()
     sweeper = Sweeper(state.connections, RECEIVE_S, KEEP_ALIVE_S)
