@@ -67,7 +67,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line's options, lists as lists."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--venv", type=Path, required=True, help="the peers' environment; their models go there, too")
-    parser.add_argument("--ours", default="numba:float32,numba:bfloat16,numba:int8,numba:w8a8", help="default %(default)s")
+    parser.add_argument(
+        "--ours", default="numba:float32,numba:bfloat16,numba:int8,numba:w8a8", help="default %(default)s"
+    )
     parser.add_argument("--peers", default=",".join(PEERS[:3]), help=f"some of {','.join(PEERS)} (default %(default)s)")
     parser.add_argument("--shapes", default=",".join(SHAPES), help="default %(default)s")
     parser.add_argument("--batches", default=",".join(map(str, BATCHES)), help="default %(default)s")
