@@ -221,8 +221,8 @@ def _decode_columns(common, room, rows, thread, team):
     Each thread makes its share of every matrix's outputs for all rows, so that weights are read once and not by each,
     and attends for its share of (row, head) pairs. Where rows are few and whole panels hold its heads, it makes their
     queries, keys and values first, and meets nobody before it attends. (With many rows as well, it would read a page's
-    heads in pieces too short: 8 rows took a quarter longer to attend.) All threads normalise all rows, each into its own
-    room: that takes less time than a meeting.
+    heads in pieces too short: 8 rows took a quarter longer to attend.) All threads normalise all rows, each into its
+    own room: that takes less time than a meeting.
     """
     sizes = common.sizes
     weights = common.weights
