@@ -124,16 +124,23 @@ def begin_sample(slots, slot):
 @njit(nogil=True, cache=True, _nrt=False)
 def _maximum(z, at, vocab):
     """(the largest of z[at : at + vocab], whether all are finite)."""
-    top, unsound = splat(z, -np.inf), splat(z, 0.0)
-    nothing = splat(z, 0.0)
+    lowest, nothing = splat(z, -np.inf), splat(z, 0.0)
+    top, unsound, even, odd = lowest, nothing, lowest, nothing
     whole = vocab // LANES * LANES
-    for i in range(0, whole, LANES):
-        v = load(z, at + i)
-        top = larger(top, v)
-        unsound = fma(v, nothing, unsound)
+    pairs = whole // (2 * LANES) * (2 * LANES)
+    # Two chains of each kind, as one waits 4 cycles for each of its results. A maximum has no order, and of the sum of
+    # zeros all that counts is whether it is one.
+    for i in range(0, pairs, 2 * LANES):
+        v, w = load(z, at + i), load(z, at + i + LANES)
+        top, even = larger(top, v), larger(even, w)
+        unsound, odd = fma(v, nothing, unsound), fma(w, nothing, odd)
+    top, unsound = larger(top, even), add(unsound, odd)
+    if pairs < whole:
+        v = load(z, at + pairs)
+        top, unsound = larger(top, v), fma(v, nothing, unsound)
     if whole < vocab:
         v = load(z, at + whole)
-        top = larger(top, keep_first(v, vocab - whole, splat(z, -np.inf)))
+        top = larger(top, keep_first(v, vocab - whole, lowest))
         unsound = fma(keep_first(v, vocab - whole, nothing), nothing, unsound)
     return highest(top), total(unsound) == 0
 
