@@ -14,6 +14,7 @@ from serve.settings import is_loopback
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _MAX_KNOWN = 1024  # header values remembered as good
 _EVERYONE = "*"
+_NO_PAGE_ELSEWHERE = (b"none", b"same-origin")  # values of Sec-Fetch-Site: typed or bookmarked, and our own page
 
 
 class HostGuard:
@@ -21,11 +22,21 @@ class HostGuard:
 
     Host must be a loopback name or address, if the server listens on one, or one of `allowed_hosts`. Where something
     can be changed or computed, so must the host in Origin be, unless it is the same as in Host or among `origins`,
-    whose pages may call. Ports are ignored. Without Host or Origin no browser has sent the request.
+    whose pages may call. Ports are ignored. Without Host or Origin no browser has sent the request. changing: paths
+    where a GET changes something. Links and images bring no Origin; Sec-Fetch-Site says that a page elsewhere has them.
     """
 
-    def __init__(self, app: App, *, loopback: bool, allowed_hosts: Sequence[str], origins: Sequence[str]):
+    def __init__(
+        self,
+        app: App,
+        *,
+        loopback: bool,
+        allowed_hosts: Sequence[str],
+        origins: Sequence[str],
+        changing: Collection[str],
+    ):
         self.app = app
+        self._changing = frozenset(changing)
         self._loopback = loopback
         self._hosts = frozenset(allowed_hosts)
         self._origins = frozenset(origins)
@@ -51,8 +62,13 @@ class HostGuard:
                     return "Host", value
             elif name == b"origin":
                 origin = value
-        if origin is not None and scope["method"] not in _SAFE_METHODS and not self._admits(origin, host or b""):
-            return "Origin", origin
+        if scope["method"] not in _SAFE_METHODS:
+            if origin is not None and not self._admits(origin, host or b""):
+                return "Origin", origin
+        elif scope["path"] in self._changing and (origin is None or not self._admits(origin, host or b"")):
+            for name, value in scope["headers"]:
+                if name == b"sec-fetch-site" and value not in _NO_PAGE_ELSEWHERE:
+                    return "Sec-Fetch-Site", value
         return None
 
     def _knows(self, host: bytes) -> bool:
@@ -73,17 +89,21 @@ class HostGuard:
 
     async def _refuse(self, send: Send, name: str, value: bytes) -> None:
         rule = "a loopback name or in ALLOWED_HOSTS" if self._loopback else "in ALLOWED_HOSTS"
+        if name == "Sec-Fetch-Site":
+            rule = "none or same-origin for a GET that changes something"
         if name == "Origin":
             rule += " or CORS_ORIGINS"
         await send_json(send, 403, error_body(f"{name} must be {rule}, got {rust_debug(value.decode('latin-1'))}"))
 
 
-def host_guard(app: App, host: str, allowed_hosts: Collection[str], origins: Sequence[str]) -> HostGuard | None:
+def host_guard(
+    app: App, host: str, allowed_hosts: Collection[str], origins: Sequence[str], changing: Collection[str]
+) -> HostGuard | None:
     """What guards `app`; None if every name is allowed or the server listens for others and names none."""
     loopback = is_loopback(host)
     if _EVERYONE in allowed_hosts or not (loopback or allowed_hosts):
         return None
-    return HostGuard(app, loopback=loopback, allowed_hosts=tuple(allowed_hosts), origins=origins)
+    return HostGuard(app, loopback=loopback, allowed_hosts=tuple(allowed_hosts), origins=origins, changing=changing)
 
 
 def _host_of(url: str) -> str:

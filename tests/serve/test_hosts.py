@@ -119,6 +119,23 @@ def test_pages_from_elsewhere_may_be_shown_what_costs_nothing(tiny_checkpoint: C
     assert [answer.status for answer in ask(tiny_checkpoint, asked)] == [200, 200]
 
 
+def test_pages_from_elsewhere_may_not_change_the_server_by_a_link(tiny_checkpoint: Checkpoint):
+    def status_of(path: str, *headers: tuple[str, str], **environ: str) -> int:
+        asked = {"method": "GET", "path": path, "headers": [("host", "localhost:8080"), *headers]}
+        return ask(tiny_checkpoint, [asked], **environ)[0].status
+
+    page = ("origin", "https://page.example")
+    elsewhere = ("sec-fetch-site", "cross-site")
+    assert [status_of(path, elsewhere) for path in ("/flush_cache", "/freeze_gc", "/get_weights_by_name")] == [403] * 3
+    for path in ("/start_profile", "/stop_profile"):
+        assert [status_of(path), status_of(path, ("sec-fetch-site", "none"))] == [200, 200]  # typed, or no browser
+        assert status_of(path, ("sec-fetch-site", "same-origin")) == 200
+        assert [status_of(path, ("sec-fetch-site", site)) for site in ("cross-site", "same-site")] == [403, 403]
+        assert status_of(path, elsewhere, page) == 403
+        assert status_of(path, elsewhere, page, CORS_ORIGINS="https://page.example") == 200
+    assert status_of("/health", elsewhere) == 200
+
+
 def test_origins_that_may_call_are_those_of_cors_and_allowed_hosts(tiny_checkpoint: Checkpoint):
     headers = [
         {"host": "localhost", "origin": origin}
