@@ -144,8 +144,7 @@ def build_app(
             allow_headers=("authorization", "content-type", "x-request-id"),
             expose_headers=("x-request-id", "retry-after", "ratelimit", "ratelimit-policy"),
         )
-    guard = host_guard(inner, settings.host, settings.allowed_hosts, settings.cors_origins, ADMIN_PATHS)
-    if guard is not None:
+    if guard := host_guard(inner, settings.host, settings.allowed_hosts, settings.cors_origins, ADMIN_PATHS):
         guards.append(guard.admits)
         inner = guard
     layer = AccessLayer(inner, metrics, settings.log_format)
