@@ -374,7 +374,7 @@ def score(z, at, vocab, stride, token, slots, slot, reports, to, room):
     return sound
 
 
-@njit(nogil=True, cache=True, _nrt=False, forceinline=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def choose(z, at, vocab, stride, slots, slot, position, room):
     """The id for the logits z[at : at + vocab], which are overwritten, or -1 where one of them is not finite.
 
