@@ -51,8 +51,9 @@ _log = logging.getLogger(__name__)
 
 _MAX_STEPS = 256  # of a burst
 _MAX_TOKENS = 512  # fed by a burst beside one token a slot; or block_size, where that is more
-# Products below which a burst is not worth waking another thread: about 20 us of one core.
-_SOLO_PRODUCTS = 1_000_000
+# Products below which a burst is not worth waking another thread, which takes 40 us, and has that thread look for more
+# work afterwards. The smallest model takes some 150 us for so many.
+_SOLO_PRODUCTS = 1_500_000
 # Weights below which threads decode each their own sequences: the weights then fit a core's cache, and the threads'
 # meetings (four a layer) cost more than they gain.
 _COLUMN_BYTES = 2 << 20
