@@ -478,8 +478,8 @@ def _zeros(n: int, number: DTypeLike) -> np.ndarray:
 
 
 def _new_columns(column: struct.Struct, n: int, number: DTypeLike = np.int64) -> np.ndarray:
-    """(fields, n), the fields of a column side by side; (fields, 2) where n is 1, as one column alone lies in memory as a
-    row would, which to Numba is another type: all kernels would be compiled once more for it."""
+    """(fields, n), the fields of a column side by side; (fields, 2) where n is 1, as one column alone lies in memory as
+    a row would, which to Numba is another type: all kernels would be compiled once more for it."""
     fields, n = column.size // 8, max(n, 2)
     return _zeros(fields * n, number).reshape((fields, n), order="F")
 
