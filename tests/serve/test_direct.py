@@ -2,9 +2,8 @@
 
 import asyncio
 import json
-import logging
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,6 +17,8 @@ from serve.service import OFF_LOOP_BYTES
 from tests.serve.asgi_driver import CHAT, GENERATE, Served, eventually, served
 from tests.serve.scripted_engine import ScriptedEngine, as_engine
 from tests.serve.test_receiving import Connect, listening
+
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
 HELLO = {"messages": [{"role": "user", "content": "abc"}], "max_tokens": 3}
 ID = b"x-request-id: the-id\r\n"
@@ -49,14 +50,6 @@ def task_starts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(HttpProtocol, "_start", noted)
     return paths
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
 
 
 @asynccontextmanager
