@@ -531,9 +531,13 @@ def _weights(config: ModelConfig, tensors: Mapping[str, StoredTensor], dtype: st
 
 def _on_huge_pages(array: np.ndarray) -> np.ndarray:
     """A copy of a flat array in memory of its own, in 2 MiB pages where the system has them."""
-    buffer = mmap.mmap(-1, max(array.nbytes, 1) + _HUGE_PAGE)
+    size = max(array.nbytes, 1) + _HUGE_PAGE
     if hasattr(mmap, "MADV_HUGEPAGE"):
+        # Private: by itself mmap shares with processes to come, and shared memory mostly gets small pages.
+        buffer = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         buffer.madvise(mmap.MADV_HUGEPAGE)
+    else:
+        buffer = mmap.mmap(-1, size)
     start = -np.frombuffer(buffer, np.uint8).ctypes.data % _HUGE_PAGE
     copy = np.frombuffer(buffer, array.dtype, array.size, start)
     copy[:] = array
