@@ -124,10 +124,9 @@ class Backend(Protocol):
         ...
 
 
-def page_count(config: ModelConfig, bytes_per_number: int, max_slots: int, kv_bytes: int) -> int:
-    """How many pages a backend holds: room for max_slots sequences of block_size tokens and for as much again that is
-    only cached, within kv_bytes; but at least for one such sequence."""
-    page_bytes = 2 * config.n_layer * config.n_embd * PAGE_TOKENS * bytes_per_number
+def page_count(config: ModelConfig, page_bytes: int, max_slots: int, kv_bytes: int) -> int:
+    """How many pages of so many bytes a backend holds: room for max_slots sequences of block_size tokens and for as much
+    again that is only cached, within kv_bytes; but at least for one such sequence."""
     per_sequence = pages_for(config.block_size)
     return max(per_sequence, min(2 * max_slots * per_sequence, kv_bytes // page_bytes))
 

@@ -73,8 +73,8 @@ def _column(fields: str) -> struct.Struct:
 _SLOT_INTS, _SLOT_FLOATS, _SLOT_SEEDS = _column(f"{NUM_INTS}q"), _column(f"{NUM_FLOATS}d"), _column("2Q")
 _FEED, _ROW = _column("5q"), struct.Struct("3q")
 
-_INT8_MAX = 127
-_INT8 = ("int8", "w8a8")  # dtypes with weights in int8, and K and V in float16
+_INT8_MAX, _FLOAT_BYTES = 127, 4
+_INT8 = ("int8", "w8a8")  # dtypes with weights, K and V in int8
 _NOT_FINITE = "the model produced numbers that are not finite"
 _HUGE_PAGE = 2 << 20
 
@@ -83,8 +83,8 @@ class NumbaBackend:
     """GPT on the CPU. Weights are packed once; the KV cache is pages of 16 positions.
 
     dtype: float32; float64 for parity; float16, bfloat16 or int8 for weights kept that way and computed with in
-    float32; int8 also keeps K and V in float16; w8a8 moreover rounds what is multiplied with weights to int8, each row
-    by its largest magnitude. With float32 a checkpoint stored in 16 bits is kept in them, which changes no bit of any
+    float32; int8 also keeps K and V so; w8a8 moreover rounds what is multiplied with weights to int8, each row by its
+    largest magnitude. With float32 a checkpoint stored in 16 bits is kept in them, which changes no bit of any
     result.
     num_threads: the team, this thread included; None: as many as the process may run on.
     """
@@ -103,15 +103,16 @@ class NumbaBackend:
         self.config = config = checkpoint.config
         self.dtype = dtype
         number = np.dtype(np.float64 if dtype == "float64" else np.float32)
-        kept = np.dtype(np.int16) if dtype in _INT8 else number  # int16: the bits of float16
+        kept = np.dtype(np.int8) if dtype in _INT8 else number
         self._num_parameters = config.num_parameters  # which takes long to count
         self.num_slots = max_slots
-        self.num_pages = page_count(config, kept.itemsize, max_slots, kv_bytes)
+        self._sizes = _sizes(config, dtype)
+        page_bytes = (self._sizes.key_page + self._sizes.value_page) * kept.itemsize
+        self.num_pages = page_count(config, page_bytes, max_slots, kv_bytes)
         self.num_threads = min(num_threads or _num_cores(), kernel.MAX_TEAM)
         # Two for each thread: with more a step takes less time a row, but the engine more for the slots.
         self.sample_slots = 2 * self.num_threads
         self._rng = REFERENCE_RNG if rng == "reference" else DEFAULT_RNG
-        self._sizes = _sizes(config, dtype)
         self._kept = _common_dtype(checkpoint.tensors) if dtype == "float32" else "F32"
         self._weights = _weights(config, checkpoint.tensors, dtype, self._kept)
         self._uses_columns = self._weights.matrices.nbytes >= _COLUMN_BYTES
@@ -434,6 +435,8 @@ def _sizes(config: ModelConfig, dtype: str) -> Sizes:
     C, D, H, L, V = config.n_embd, config.head_dim, config.n_head, config.n_layer, config.vocab_size
     table_stride, x_stride, qkv_stride, hidden_stride = _up(C, LANES), _stride(C), _stride(3 * C), _stride(4 * C)
     value_stride, scores_stride = _up(D, LANES), pages_for(config.block_size) * PAGE_TOKENS
+    scale_bytes = _FLOAT_BYTES * PAGE_TOKENS if dtype in _INT8 else 0
+    key_head, value_head = D * PAGE_TOKENS + scale_bytes, PAGE_TOKENS * value_stride + scale_bytes
     outputs = [L * _up(3 * C, PANEL), L * _up(C, PANEL), L * _up(4 * C, PANEL), L * _up(C, PANEL)]
     scales = list(itertools.accumulate(outputs))
     panel_size = panel_words if dtype == "w8a8" else lambda depth: PANEL * depth
@@ -449,7 +452,7 @@ def _sizes(config: ModelConfig, dtype: str) -> Sizes:
     )  # fmt: skip
     return Sizes(
         C, H, D, L, V, table_stride, x_stride, qkv_stride, hidden_stride, _stride(V), value_stride, scores_stride,
-        L * H * D * PAGE_TOKENS, L * H * PAGE_TOKENS * value_stride, V * table_stride, *weights, *scales, *room,
+        key_head, value_head, L * H * key_head, L * H * value_head, V * table_stride, *weights, *scales, *room,
     )  # fmt: skip
 
 

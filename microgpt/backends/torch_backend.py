@@ -69,7 +69,8 @@ class TorchBackend:
             torch.set_num_threads(1)  # for the whole process: torch has no narrower switch
         self._model = self._new_model(checkpoint)
         self.num_slots = max_slots
-        self.num_pages = page_count(config, _DTYPES[dtype].itemsize, max_slots, kv_bytes)
+        page_bytes = 2 * config.n_layer * config.n_embd * PAGE_TOKENS * _DTYPES[dtype].itemsize
+        self.num_pages = page_count(config, page_bytes, max_slots, kv_bytes)
         shape = (config.n_layer, self.num_pages * PAGE_TOKENS, config.n_head, config.head_dim)
         self._keys = torch.empty(shape, dtype=_DTYPES[dtype], device=self.device)
         self._values = torch.empty(shape, dtype=_DTYPES[dtype], device=self.device)

@@ -34,6 +34,7 @@ from microgpt.backends.kernels.lanes import (
     subtract,
     total,
 )
+from microgpt.backends.kernels.rounding import scaled, scaled_value
 
 
 class _Loop:
@@ -82,6 +83,8 @@ class _Loop:
 def score_tile(rows: int, pages: int) -> Callable[..., None]:
     """scores[to + r * stride + 16 p ..] = the products of query r and the 16 keys of page p, for `rows` x `pages`.
 
+    Keys in int8 are followed by their scales, of which a score has a position's.
+
     Takes q, where the first row's head begins and the rows' stride; keys and where the head begins in each of four
     pages (those beyond `pages` are ignored); head_dim; scores, to, stride.
     """
@@ -117,7 +120,8 @@ def score_tile(rows: int, pages: int) -> Callable[..., None]:
                 target = row(kinds[9], scores, to, stride, r)
                 for p in range(pages):
                     place = builder.gep(target, [index(p * LANES)])
-                    value = loop.results[r * pages + p]
+                    scales = builder.gep(starts[p], [builder.mul(depth, index(LANES))])
+                    value = scaled_value(builder, loop.results[r * pages + p], scales, kinds[3].dtype)
                     builder.store(value, builder.bitcast(place, value.type.as_pointer()), align=step)
             return context.get_dummy_value()
 
@@ -202,11 +206,13 @@ def value_tile(rows: int, vectors: int) -> Callable[..., None]:
 
 
 @njit(nogil=True, cache=True, _nrt=False, forceinline=True)
-def attend_page(q, at, keys, k, values, v, heads, D, Dv, count, weights, weights_at, y, to):
+def attend_page(
+    q, at, keys, k, k_step, values, v, v_step, heads, D, Dv, count, weights, weights_at, y, to
+):  # fmt: skip
     """What `heads` heads of one row make of the first `count` positions of a page, which are all that it sees.
 
-    Head h's query begins at q[at + h D], its keys at keys[k + 16 h D], its values at values[v + 16 h Dv], its result at
-    y[to + h D]; 16 numbers from weights_at on are scratch. The bits are those of the tiles above: sums have the
+    Head h's query begins at q[at + h D], its keys at keys[k + h k_step], its values at values[v + h v_step], its result
+    at y[to + h D]; 16 numbers from weights_at on are scratch. The bits are those of the tiles above: sums have the
     same order, but stay in registers, where a wait for memory at each turn took most of the time.
     """
     nothing, lowest = splat(weights, 0.0), splat(weights, -np.inf)
@@ -215,10 +221,10 @@ def attend_page(q, at, keys, k, values, v, heads, D, Dv, count, weights, weights
         scores = nothing
         for d in range(D):
             scores = fma(load(keys, k + d * LANES), spread(q, at + d), scores)
-        scores = keep_first(scores, count, lowest)
+        scores = keep_first(scaled(scores, keys, k + D * LANES), count, lowest)
         most = splat(weights, highest(larger(lowest, scores)))
         e = exp(multiply(subtract(scores, most), scale))
-        store(weights, weights_at, e)
+        store(weights, weights_at, scaled(e, values, v + LANES * Dv))
         inverse = splat(weights, 1.0 / np.float64(total(e)))
         for j in range(0, Dv, LANES):
             even, odd = nothing, nothing
@@ -229,4 +235,4 @@ def attend_page(q, at, keys, k, values, v, heads, D, Dv, count, weights, weights
                 last = count - 1
                 even = fma(load(values, v + last * Dv + j), spread(weights, weights_at + last), even)
             store(y, to + j, multiply(add(even, odd), inverse))
-        at, to, k, v = at + D, to + D, k + D * LANES, v + LANES * Dv
+        at, to, k, v = at + D, to + D, k + k_step, v + v_step

@@ -22,7 +22,6 @@ from microgpt.backends.kernels.lanes import (
     larger,
     load,
     multiply,
-    put,
     splat,
     store,
     subtract,
@@ -30,6 +29,7 @@ from microgpt.backends.kernels.lanes import (
 )
 from microgpt.backends.kernels.matmul import ADD, RELU, STORE
 from microgpt.backends.kernels.matmul8 import product
+from microgpt.backends.kernels.rounding import begin_row, put, scaled
 
 RMS_EPS = 1e-5
 ATTEND_ROWS = 4  # rows of a prompt that attend together: each key and value is loaded once for all of them
@@ -58,7 +58,9 @@ class Sizes(NamedTuple):
     logits_stride: int
     value_stride: int  # head_dim in whole vectors
     scores_stride: int  # block_size in whole pages
-    key_page: int  # one page's keys, all layers and heads
+    key_head: int  # one head's keys of a page, and their scales
+    value_head: int
+    key_page: int  # of all layers and heads
     value_page: int
     # Weights.tables: wte, then
     wpe_at: int
@@ -96,8 +98,9 @@ class Cache(NamedTuple):
     """The KV cache in pages of 16 positions.
 
     keys: (pages, layers, heads, head_dim, 16), flat: positions are the lanes of a score. values: (pages, layers, heads,
-    16, value_stride), flat: dimensions are the lanes of an output. Both float32 or float64, or int16 for the bits of
-    float16. tables: (slots, pages a sequence) int32.
+    16, value_stride), flat: dimensions are the lanes of an output. Both float32 or float64, or int8 with a scale for each
+    head and position: after what a page has of a head, 16 float32 of four bytes each, by position. tables: (slots,
+    pages a sequence) int32.
     """
 
     keys: np.ndarray
@@ -133,15 +136,21 @@ def embed(sizes, weights, token, position, x, at):
 @njit(nogil=True, cache=True, _nrt=False, forceinline=True)
 def write_kv(sizes, cache, slot, position, layer, qkv, at, first_head, last_head):
     """Put a row's keys and values of some heads into the cache."""
+    keys, values = cache.keys, cache.values
     page, place = cache.tables[slot, position // LANES], position % LANES
-    D, C = sizes.head_dim, sizes.n_embd
+    D, C, Dv = sizes.head_dim, sizes.n_embd, sizes.value_stride
+    nothing = splat(qkv, 0.0)
     for head in range(first_head, last_head):
-        k = page * sizes.key_page + (layer * sizes.n_head + head) * D * LANES + place
-        v = page * sizes.value_page + ((layer * sizes.n_head + head) * LANES + place) * sizes.value_stride
+        k = page * sizes.key_page + (layer * sizes.n_head + head) * sizes.key_head
+        v = page * sizes.value_page + (layer * sizes.n_head + head) * sizes.value_head
         source = at + C + head * D
+        factor = begin_row(qkv, source, D, keys, k + D * LANES + 4 * place)
         for d in range(D):
-            put(cache.keys, k + d * LANES, qkv[source + d])
-            put(cache.values, v + d, qkv[source + C + d])
+            put(keys, k + d * LANES + place, qkv[source + d], factor)
+        source += C
+        factor = splat(qkv, begin_row(qkv, source, D, values, v + LANES * Dv + 4 * place))
+        for d in range(0, D, LANES):
+            put(values, v + place * Dv + d, keep_first(load(qkv, source + d), D - d, nothing), factor)
 
 
 @njit(nogil=True, cache=True, _nrt=False, forceinline=True)
@@ -163,26 +172,27 @@ def attend(
     scores, inverses, chains = sizes.scores_at, sizes.inverses_at, sizes.chains_at
     heads = last_head - first_head
     if position < LANES and rows == 1:
-        k = tables[slot, 0] * sizes.key_page + (layer * H + first_head) * D * LANES
-        v = tables[slot, 0] * sizes.value_page + (layer * H + first_head) * LANES * Dv
+        k = tables[slot, 0] * sizes.key_page + (layer * H + first_head) * sizes.key_head
+        v = tables[slot, 0] * sizes.value_page + (layer * H + first_head) * sizes.value_head
         attend_page(
-            q, q_at + first_head * D, keys, k, values, v, heads, D, Dv, position + 1, room, scores,
-            room, y_at + first_head * D,
+            q, q_at + first_head * D, keys, k, sizes.key_head, values, v, sizes.value_head, heads, D, Dv, position + 1,
+            room, scores, room, y_at + first_head * D,
         )  # fmt: skip
         return
     pages = (position + rows + LANES - 1) // LANES
+    begin = (layer * H + first_head) * sizes.key_head
     p = 0
     while p < pages:
         together = 4 if p + 4 <= pages else 1
-        k0 = tables[slot, p] * sizes.key_page + (layer * H + first_head) * D * LANES
+        k0 = tables[slot, p] * sizes.key_page + begin
         k1 = k2 = k3 = k0
         if together == 4:
-            k1 = tables[slot, p + 1] * sizes.key_page + (layer * H + first_head) * D * LANES
-            k2 = tables[slot, p + 2] * sizes.key_page + (layer * H + first_head) * D * LANES
-            k3 = tables[slot, p + 3] * sizes.key_page + (layer * H + first_head) * D * LANES
+            k1 = tables[slot, p + 1] * sizes.key_page + begin
+            k2 = tables[slot, p + 2] * sizes.key_page + begin
+            k3 = tables[slot, p + 3] * sizes.key_page + begin
         for head in range(heads):
             at, to = q_at + (first_head + head) * D, scores + head * rows * S + p * LANES
-            on = head * D * LANES
+            on = head * sizes.key_head
             if together == 1:
                 for r in range(rows):
                     _scores_1x1(q, at + r * Qs, 0, keys, k0 + on, 0, 0, 0, D, room, to + r * S, 0)
@@ -215,11 +225,13 @@ def attend(
         store(room, i, nothing)
     full = (position + 1) // LANES  # pages that the first row sees whole, and so do the others
     for p in range(pages):
-        v_page = tables[slot, p] * sizes.value_page + (layer * H + first_head) * LANES * Dv
+        v_page = tables[slot, p] * sizes.value_page + (layer * H + first_head) * sizes.value_head
         for head in range(heads):
+            at, v_head = scores + head * rows * S + p * LANES, v_page + head * sizes.value_head
+            for r in range(rows):
+                store(room, at + r * S, scaled(load(room, at + r * S), values, v_head + LANES * Dv))
             for j in range(0, Dv, 2 * LANES):
-                v = v_page + head * LANES * Dv + j
-                at, to = scores + head * rows * S + p * LANES, chains + head * rows * 2 * Dv + j
+                v, to = v_head + j, chains + head * rows * 2 * Dv + j
                 wide = j + LANES < Dv
                 if p < full and rows > 1:
                     if wide:

@@ -90,8 +90,9 @@ def fma_value(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value) -> i
     return call_llvm(builder, f"llvm.fma.{_suffix(a.type)}", [a, b, c], a.type)
 
 
-def _suffix(vector: ir.Type) -> str:
-    return f"v{vector.count}f{32 if vector.element == _FLOAT else 64}"
+def _suffix(kind: ir.Type) -> str:
+    lanes, element = (f"v{kind.count}", kind.element) if isinstance(kind, ir.VectorType) else ("", kind)
+    return f"{lanes}f{32 if element == _FLOAT else 64}"
 
 
 @intrinsic
@@ -115,21 +116,6 @@ def store(typingctx: Any, array: Any, offset: Any, lanes: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.intp, lanes), codegen
-
-
-@intrinsic
-def put(typingctx: Any, array: Any, index: Any, number: Any) -> Any:
-    """array[index] = number, rounded to float16 where the array is int16 and holds its bits."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value = context.cast(builder, args[2], signature.args[2], types.float32 if narrow else array.dtype)
-        if narrow:
-            value = builder.bitcast(builder.fptrunc(value, ir.HalfType()), _I16)
-        builder.store(value, element_pointer(context, builder, signature.args[0], args[0], args[1]))
-        return context.get_dummy_value()
-
-    narrow = array.dtype == types.int16
-    return types.void(array, types.intp, number), codegen
 
 
 def prefetch_line(builder: ir.IRBuilder, pointer: ir.Value) -> None:

@@ -23,7 +23,6 @@ from microgpt.backends.kernels.lanes import (
     ZERO,
     call_llvm,
     element_pointer,
-    fma_value,
     keep_first,
     load,
     load_value,
@@ -32,6 +31,7 @@ from microgpt.backends.kernels.lanes import (
     splat_value,
 )
 from microgpt.backends.kernels.matmul import ADD, PANEL, RELU, matmul
+from microgpt.backends.kernels.rounding import code_putter, factor_of, largest_magnitude, scale_of
 
 QUAD = 4  # k in a word
 _VECTORS = PANEL // LANES
@@ -39,13 +39,8 @@ _VECTORS = PANEL // LANES
 # keeps rows off multiples of 4 KiB.
 _CODES = LANES
 _ZERO_CODE = 128
-_LARGEST = 127.0
-# Rows with nothing larger are rounded to zeros: 127 / largest must not become infinite.
-_SMALLEST = 1e-30
-# Adding 1.5 * 2^23 rounds to a whole number n and leaves n in the lowest bits (as in `lanes.exp`).
-_ROUNDER = 1.5 * 2.0**23 + _ZERO_CODE
 
-_I8, _I32 = ir.IntType(8), ir.IntType(32)
+_I32 = ir.IntType(32)
 _WORDS, _FLOATS = ir.VectorType(_I32, LANES), ir.VectorType(ir.FloatType(), LANES)
 
 
@@ -206,43 +201,7 @@ _tile_4x1, _tile_4x2 = tile8(4, 1), tile8(4, 2)
 _tile_8x1, _tile_8x1_last = tile8(8, 1), tile8(8, 1, prefetched=True)
 
 
-@intrinsic
-def _larger_magnitude(typingctx: Any, a: Any, b: Any) -> Any:
-    """The larger of |a| and |b|, lane by lane, by their bits: infinities are larger than numbers, NaNs than those."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        x, y = (builder.and_(builder.bitcast(value, _WORDS), _constant(0x7FFFFFFF)) for value in args)
-        return builder.bitcast(builder.select(builder.icmp_unsigned(">", x, y), x, y), _FLOATS)
-
-    return a(a, b), codegen
-
-
-@intrinsic
-def _highest_magnitude(typingctx: Any, a: Any) -> Any:
-    """The largest lane of magnitudes, by their bits."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        bits = call_llvm(builder, f"llvm.vector.reduce.umax.v{LANES}i32", [builder.bitcast(args[0], _WORDS)], _I32)
-        return builder.bitcast(bits, ir.FloatType())
-
-    return types.float32(a), codegen
-
-
-@intrinsic
-def _put_codes(typingctx: Any, codes: Any, at: Any, numbers: Any, inverse: Any) -> Any:
-    """Put 16 numbers times `inverse`, rounded to the nearest whole one, ties to even, plus 128, into the four words at
-    codes[at]."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        array, at, vector, factor = args
-        shifted = fma_value(builder, vector, factor, ir.Constant(_FLOATS, [_ROUNDER] * LANES))
-        narrow = ir.VectorType(_I8, LANES)
-        pointer = element_pointer(context, builder, signature.args[0], array, at)
-        value = builder.trunc(builder.bitcast(shifted, _WORDS), narrow)
-        builder.store(value, builder.bitcast(pointer, narrow.as_pointer()), align=4)
-        return context.get_dummy_value()
-
-    return types.void(codes, types.intp, numbers, inverse), codegen
+_put_codes = code_putter(_ZERO_CODE)
 
 
 @njit(nogil=True, cache=True, _nrt=False)
@@ -252,18 +211,13 @@ def quantise_row(x, at, depth, codes, to):
 
     x is read and codes are written to whole vectors. A row with a number that is not finite gets NaN for a scale.
     """
-    nothing = splat(x, 0.0)
+    largest = largest_magnitude(x, at, depth)
+    codes[to] = scale_of(largest)
+    factor = splat(x, factor_of(largest))
     tail = (depth - 1) // LANES * LANES
-    last = keep_first(load(x, at + tail), depth - tail, nothing)
-    most = _larger_magnitude(last, nothing)
-    for i in range(0, tail, LANES):
-        most = _larger_magnitude(most, load(x, at + i))
-    largest = _highest_magnitude(most)
-    inverse = np.float32(_LARGEST) / largest if largest > _SMALLEST else np.float32(0)
-    codes[to] = largest / np.float32(_LARGEST) + (largest - largest)
-    factor = splat(x, inverse)
     for i in range(0, tail, LANES):
         _put_codes(codes, to + _CODES + i // QUAD, load(x, at + i), factor)
+    last = keep_first(load(x, at + tail), depth - tail, splat(x, 0.0))
     _put_codes(codes, to + _CODES + tail // QUAD, last, factor)
 
 
