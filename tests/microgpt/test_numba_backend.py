@@ -89,6 +89,11 @@ def rounded_to_int8(x: torch.Tensor) -> torch.Tensor:
     return torch.where(scale > 0, (x / scale).round() * scale, x)
 
 
+def rounded_by_head(x: torch.Tensor, head_dim: int) -> torch.Tensor:
+    """Keys or values, those of each head on their own."""
+    return rounded_to_int8(x.unflatten(-1, (-1, head_dim))).flatten(-2)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_w8a8_is_the_torch_module_with_what_is_multiplied_rounded_to_int8(shape) -> None:
     checkpoint = checkpoint_of(shape)
@@ -100,7 +105,7 @@ def test_w8a8_is_the_torch_module_with_what_is_multiplied_rounded_to_int8(shape)
             module.weight.data = rounded_to_int8(module.weight.data)
             module.register_forward_pre_hook(lambda _, inputs: rounded_to_int8(inputs[0]))
         if name.endswith(("attn_wk", "attn_wv")):
-            module.register_forward_hook(lambda *call: call[2].half().double())
+            module.register_forward_hook(lambda *call: rounded_by_head(call[2], config.head_dim))
     engine = build_engine(checkpoint, dtype="w8a8", threads=1)
     ids = np.random.default_rng(1).integers(0, config.vocab_size, config.block_size)
     engine.add(GenerationRequest("x", tuple(ids.tolist()), SamplingParams(max_tokens=0, prompt_logprobs_start=0)))

@@ -168,11 +168,10 @@ def test_finds_what_a_dictionary_of_all_prefixes_finds_and_evicts_the_longest_un
 
 def test_page_count_holds_every_sequence_twice_or_what_the_bytes_allow_but_always_one_sequence() -> None:
     config = ModelConfig(vocab_size=100, n_embd=16, n_head=2, n_layer=3, block_size=40)
-    page_bytes = 2 * 3 * 16 * PAGE_TOKENS * 4
-    assert page_count(config, 4, 10, 10**9) == 2 * 10 * 3
-    assert page_count(config, 4, 10, 7 * page_bytes + 5) == 7
-    assert page_count(config, 8, 10, 8 * page_bytes) == 4
-    assert page_count(config, 4, 10, 0) == 3
+    assert page_count(config, 1000, 10, 10**9) == 2 * 10 * 3
+    assert page_count(config, 1000, 10, 7005) == 7
+    assert page_count(config, 2000, 10, 8000) == 4
+    assert page_count(config, 1000, 10, 0) == 3
 
 
 @pytest.fixture
