@@ -132,23 +132,24 @@ def score_tile(rows: int, pages: int) -> Callable[..., None]:
 
 
 def value_tile(rows: int, vectors: int) -> Callable[..., None]:
-    """chains[to + r * 2 * width ..] += the values of a page, each times its weight, for `rows` x `vectors`.
+    """chains[to + r * 2 * width ..] += the values of some pages, each times its weight, for `rows` x `vectors`.
 
-    Even positions of the page go to the first `width` numbers of a row's chains, odd ones to the next. Takes weights,
-    where the first row's begin and the rows' stride; values, where the page's begin, their width; how many positions
-    count; chains, to.
+    Even positions of a page go to the first `width` numbers of a row's chains, odd ones to the next. Takes weights,
+    where the first row's begin and the rows' stride; values, the place in `tables` from where on there are the pages'
+    numbers, how many pages, a page's size, where in each the values begin, their width; how many positions of a page
+    count (if not all, of one page alone); chains, to.
     """
 
     @intrinsic
     def tile(
-        typingctx: Any, weights: Any, w_at: Any, w_stride: Any, values: Any, v_at: Any, width: Any, count: Any,
-        chains: Any, to: Any,
+        typingctx: Any, weights: Any, w_at: Any, w_stride: Any, values: Any, tables: Any, t_at: Any, pages: Any,
+        page_size: Any, v_at: Any, width: Any, count: Any, chains: Any, to: Any,
     ) -> Any:  # fmt: skip
         number = scalar_type(weights.dtype)
         step = weights.dtype.bitwidth // 8
 
         def codegen(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
-            weights, w_at, w_stride, values, v_at, width, count, chains, to = args
+            weights, w_at, w_stride, values, tables, t_at, pages, page_size, v_at, width, count, chains, to = args
             index = w_at.type
             kinds = signature.args
             vector = ir.VectorType(number, LANES)
@@ -158,49 +159,61 @@ def value_tile(rows: int, vectors: int) -> Callable[..., None]:
                 )
                 for r in range(rows)
             ]  # fmt: skip
-            page = element_pointer(context, builder, kinds[3], values, v_at)
+            table = element_pointer(context, builder, kinds[4], tables, t_at)
             places = []  # by row, parity and vector
             for r in range(rows):
                 for parity in range(2):
                     at = builder.add(to, builder.mul(width, index(2 * r + parity)))
                     places += [
                         builder.bitcast(
-                            element_pointer(context, builder, kinds[7], chains, builder.add(at, index(v * LANES))),
+                            element_pointer(context, builder, kinds[11], chains, builder.add(at, index(v * LANES))),
                             vector.as_pointer(),
                         )
                         for v in range(vectors)
                     ]
 
-            def position(i: ir.Value, parity: int, sums: list[ir.Value]) -> None:
-                """Add position i, in place, to the chains of its parity."""
+            def page_at(p: ir.Value) -> ir.Value:
+                """Where the values begin in page p of these."""
+                page = builder.sext(builder.load(builder.gep(table, [p])), index)
+                at = builder.add(builder.mul(page, page_size), v_at)
+                return element_pointer(context, builder, kinds[3], values, at)
+
+            def position(page: ir.Value, i: ir.Value, weight_at: ir.Value, parity: int, sums: list[ir.Value]) -> None:
+                """Add position i of a page, in place, to the chains of its parity."""
                 start = builder.gep(page, [builder.mul(i, width)])
                 loaded = [
                     load_value(builder, builder.gep(start, [index(v * LANES)]), kinds[3].dtype) for v in range(vectors)
                 ]
                 for r in range(rows):
-                    factor = splat_value(builder, builder.load(builder.gep(rows_at[r], [i]), align=step))
+                    factor = splat_value(builder, builder.load(builder.gep(rows_at[r], [weight_at]), align=step))
                     for v in range(vectors):
                         place = (2 * r + parity) * vectors + v
                         sums[place] = fma_value(builder, loaded[v], factor, sums[place])
 
+            pairs = builder.ashr(count, index(1))
             initial = [builder.load(place, align=step) for place in places]
-            with _Loop(builder, builder.ashr(count, index(1)), initial) as loop:
-                sums = list(loop.values)
-                even = builder.shl(loop.i, index(1))
-                position(even, 0, sums)
-                position(builder.add(even, index(1)), 1, sums)
-                loop.again(sums)
-            for place, value in zip(places, loop.results, strict=True):
+            with _Loop(builder, pages, initial) as by_page:
+                page, first = page_at(by_page.i), builder.mul(by_page.i, index(LANES))
+                with _Loop(builder, pairs, by_page.values) as by_pair:
+                    sums = list(by_pair.values)
+                    even = builder.shl(by_pair.i, index(1))
+                    for parity in range(2):
+                        i = builder.add(even, index(parity))
+                        position(page, i, builder.add(first, i), parity, sums)
+                    by_pair.again(sums)
+                by_page.again(by_pair.results)
+            for place, value in zip(places, by_page.results, strict=True):
                 builder.store(value, place, align=step)
             with builder.if_then(builder.icmp_signed("!=", builder.and_(count, index(1)), index(0))):
-                sums = list(loop.results)
-                position(builder.sub(count, index(1)), 0, sums)
+                sums = list(by_page.results)
+                last = builder.sub(count, index(1))
+                position(page_at(index(0)), last, last, 0, sums)
                 for place, value in zip(places, sums, strict=True):
                     builder.store(value, place, align=step)
             return context.get_dummy_value()
 
         n = types.intp
-        return types.void(weights, n, n, values, n, n, n, chains, n), codegen
+        return types.void(weights, n, n, values, tables, n, n, n, n, n, n, chains, n), codegen
 
     return tile
 

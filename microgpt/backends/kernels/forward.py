@@ -32,6 +32,7 @@ from microgpt.backends.kernels.matmul8 import product
 from microgpt.backends.kernels.rounding import begin_row, put, scaled
 
 RMS_EPS = 1e-5
+_VALUE_PAGES = 8  # of which the values of one head are summed before the next: their sums stay in registers meanwhile
 ATTEND_ROWS = 4  # rows of a prompt that attend together: each key and value is loaded once for all of them
 
 _scores_1x1, _scores_1x4, _scores_4x4 = score_tile(1, 1), score_tile(1, 4), score_tile(ATTEND_ROWS, 4)
@@ -214,37 +215,39 @@ def attend(
             for i in range(at, at + mine * LANES, LANES):
                 top = larger(top, load(room, i))
             most, sums = splat(room, highest(top)), splat(room, 0.0)
-            for i in range(at, at + mine * LANES, LANES):
-                e = exp(multiply(subtract(load(room, i), most), scale))
-                store(room, i, e)
+            scales = (layer * H + first_head + head) * sizes.value_head + LANES * Dv
+            for p in range(mine):
+                e = exp(multiply(subtract(load(room, at + p * LANES), most), scale))
                 sums = add(sums, e)
+                weights = scaled(e, values, tables[slot, p] * sizes.value_page + scales)
+                store(room, at + p * LANES, weights)
             room[inverses + head * rows + r] = 1.0 / np.float64(total(sums))
 
     nothing = splat(room, 0.0)
     for i in range(chains, chains + heads * rows * 2 * Dv, LANES):
         store(room, i, nothing)
     full = (position + 1) // LANES  # pages that the first row sees whole, and so do the others
-    for p in range(pages):
-        v_page = tables[slot, p] * sizes.value_page + (layer * H + first_head) * sizes.value_head
+    begin, size, p = slot * tables.shape[1], sizes.value_page, 0
+    while p < pages:
+        together = min(_VALUE_PAGES, full - p) if p < full else 1
         for head in range(heads):
-            at, v_head = scores + head * rows * S + p * LANES, v_page + head * sizes.value_head
-            for r in range(rows):
-                store(room, at + r * S, scaled(load(room, at + r * S), values, v_head + LANES * Dv))
             for j in range(0, Dv, 2 * LANES):
-                v, to = v_head + j, chains + head * rows * 2 * Dv + j
+                v = (layer * H + first_head + head) * sizes.value_head + j
+                at, to = scores + head * rows * S + p * LANES, chains + head * rows * 2 * Dv + j
                 wide = j + LANES < Dv
                 if p < full and rows > 1:
                     if wide:
-                        _values_4x2(room, at, S, values, v, Dv, LANES, room, to)
+                        _values_4x2(room, at, S, values, tables, begin + p, together, size, v, Dv, LANES, room, to)
                     else:
-                        _values_4x1(room, at, S, values, v, Dv, LANES, room, to)
+                        _values_4x1(room, at, S, values, tables, begin + p, together, size, v, Dv, LANES, room, to)
                 else:
                     for r in range(rows):
-                        count = max(0, min(LANES, position + r + 1 - p * LANES))
+                        w, y, count = at + r * S, to + r * 2 * Dv, max(0, min(LANES, position + r + 1 - p * LANES))
                         if wide:
-                            _values_1x2(room, at + r * S, 0, values, v, Dv, count, room, to + r * 2 * Dv)
+                            _values_1x2(room, w, 0, values, tables, begin + p, together, size, v, Dv, count, room, y)
                         else:
-                            _values_1x1(room, at + r * S, 0, values, v, Dv, count, room, to + r * 2 * Dv)
+                            _values_1x1(room, w, 0, values, tables, begin + p, together, size, v, Dv, count, room, y)
+        p += together
     for head in range(heads):
         for r in range(rows):
             inverse = splat(room, room[inverses + head * rows + r])
