@@ -152,8 +152,8 @@ class Settings:
     dtype: str = _choice(
         "float32",
         DTYPES,
-        "number format; on a CPU the 16-bit ones are of weights alone, int8 of weights beside float16 keys and values, "
-        "w8a8 like int8 with activations rounded to int8, too",
+        "number format; on a CPU the 16-bit ones are of weights alone, int8 of weights, keys and values, "
+        "w8a8 of activations, too",
     )
     backend: str = _choice("auto", BACKENDS, "what computes; auto is numba on a CPU, torch on CUDA")
     threads: int = _integer(0, 0, 64, "threads of the numba backend; 0: one a core")

@@ -125,7 +125,7 @@ class Backend(Protocol):
 
 
 def page_count(config: ModelConfig, page_bytes: int, max_slots: int, kv_bytes: int) -> int:
-    """How many pages of so many bytes a backend holds: room for max_slots sequences of block_size tokens and for as much
+    """How many pages of page_bytes a backend holds: room for max_slots sequences of block_size tokens and for as much
     again that is only cached, within kv_bytes; but at least for one such sequence."""
     per_sequence = pages_for(config.block_size)
     return max(per_sequence, min(2 * max_slots * per_sequence, kv_bytes // page_bytes))

@@ -29,7 +29,7 @@ def build_engine(
 
     device: auto, cpu or cuda. dtype: of weights and arithmetic; on a CPU float16, bfloat16 and int8 are of weights
     alone, and arithmetic is float32; w8a8 multiplies int8 weights with activations rounded to int8. K and V are then
-    float32, but float64 with that, and float16 with int8 and w8a8. rng: `default`, or `reference` for parity with the
+    float32, but float64 with that, and int8 with int8 and w8a8. rng: `default`, or `reference` for parity with the
     original implementation. max_slots: how many sequences run at once at most; fewer while kv_bytes does not
     hold as many. prefix_cache: whether what is left of kv_bytes keeps K and V for requests that begin alike. backend:
     auto, numba or torch. threads: of the numba backend, by default all cores. Raises InvalidRequest for a bad choice.

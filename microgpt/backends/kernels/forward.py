@@ -32,7 +32,7 @@ from microgpt.backends.kernels.matmul8 import product
 from microgpt.backends.kernels.rounding import begin_row, put, scaled
 
 RMS_EPS = 1e-5
-_VALUE_PAGES = 8  # of which the values of one head are summed before the next: their sums stay in registers meanwhile
+_VALUE_PAGES = 8  # whose values of one head are added before the next head's: sums stay in registers meanwhile
 ATTEND_ROWS = 4  # rows of a prompt that attend together: each key and value is loaded once for all of them
 
 _scores_1x1, _scores_1x4, _scores_4x4 = score_tile(1, 1), score_tile(1, 4), score_tile(ATTEND_ROWS, 4)
@@ -99,9 +99,8 @@ class Cache(NamedTuple):
     """The KV cache in pages of 16 positions.
 
     keys: (pages, layers, heads, head_dim, 16), flat: positions are the lanes of a score. values: (pages, layers, heads,
-    16, value_stride), flat: dimensions are the lanes of an output. Both float32 or float64, or int8 with a scale for each
-    head and position: after what a page has of a head, 16 float32 of four bytes each, by position. tables: (slots,
-    pages a sequence) int32.
+    16, value_stride), flat: dimensions are the lanes of an output. Both float32 or float64; or int8, where the 16
+    positions' scales, float32, follow a head's keys or values of a page. tables: (slots, pages a sequence) int32.
     """
 
     keys: np.ndarray

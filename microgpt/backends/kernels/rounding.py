@@ -80,8 +80,8 @@ def factor_of(largest):
 
 
 def _put_rounded(
-    context: Any, builder: ir.IRBuilder, kind: Any, array: Any, at: ir.Value, numbers: ir.Value, factor: ir.Value, zero: int
-) -> None:  # fmt: skip
+    context: Any, builder: ir.IRBuilder, kind: Any, array: Any, at: Any, numbers: ir.Value, factor: ir.Value, zero: int
+) -> None:
     """Store a number, or a vector of them, times `factor`, rounded to the nearest whole one, ties to even, plus `zero`,
     as a byte each from array[at] on."""
     lanes = numbers.type.count if isinstance(numbers.type, ir.VectorType) else 0

@@ -1,0 +1,131 @@
+"""Keys and values in int8: how they are rounded, and what attention makes of them, against NumPy."""
+
+import numpy as np
+import pytest
+
+from microgpt.backends import numba_backend
+from microgpt.backends.kernels import quick_compilation
+from microgpt.backends.kernels.forward import ATTEND_ROWS, Cache, Sizes, attend, write_kv
+from microgpt.backends.numba_backend import NumbaBackend
+from microgpt.config import ModelConfig
+from tests.microgpt.test_numba_backend import SHAPES, checkpoint_of
+
+POSITIONS = 150  # of which some are in a tenth page
+
+
+class Attention:
+    """One layer's keys, values and queries of a sequence, in a cache of its own."""
+
+    def __init__(self, n_head: int, head_dim: int):
+        config = ModelConfig(vocab_size=30, n_embd=n_head * head_dim, n_head=n_head, n_layer=1, block_size=160)
+        self.sizes: Sizes = numba_backend._sizes(config, "int8")
+        self.table = np.random.default_rng(1).permutation(10).astype(np.int32)[None]
+        self.cache = Cache(
+            numba_backend._zeros(10 * self.sizes.key_page, np.int8),
+            numba_backend._zeros(10 * self.sizes.value_page, np.int8),
+            self.table,
+        )
+        self.room = numba_backend._new_room(self.sizes, np.dtype(np.float32))
+
+    def write(self, position: int, row: np.ndarray) -> None:
+        """Put the keys and values of a row (3, heads, head_dim) into the cache."""
+        at = self.sizes.qkv_at
+        self.room[at : at + row.size] = row.reshape(-1)
+        with quick_compilation():
+            write_kv(self.sizes, self.cache, 0, position, 0, self.room, at, 0, self.sizes.n_head)
+
+    def kept(self, position: int) -> np.ndarray:
+        """(keys and values, heads, head_dim) at a position as they are in the cache."""
+        s, place = self.sizes, position % 16
+        page = int(self.table[0, position // 16])
+        k = self.cache.keys[page * s.key_page : (page + 1) * s.key_page].reshape(s.n_head, s.key_head)
+        v = self.cache.values[page * s.value_page : (page + 1) * s.value_page].reshape(s.n_head, s.value_head)
+        scales = np.stack([a[:, -64:].copy().view(np.float32)[:, place] for a in (k, v)])
+        codes = np.stack([
+            k[:, :-64].reshape(s.n_head, s.head_dim, 16)[:, :, place],
+            v[:, :-64].reshape(s.n_head, 16, s.value_stride)[:, place, : s.head_dim],
+        ])  # fmt: skip
+        return codes * scales[..., None]
+
+    def attended(self, position: int, queries: np.ndarray) -> np.ndarray:
+        """What queries (rows, heads, head_dim) of neighbouring positions make of what is before them."""
+        s, rows = self.sizes, len(queries)
+        for r, query in enumerate(queries):
+            at = s.qkv_at + r * s.qkv_stride
+            self.room[at : at + query.size] = query.reshape(-1)
+        with quick_compilation():
+            for head in range(s.n_head):
+                attend(
+                    s, self.cache, 0, position, rows, 0, self.room, s.qkv_at, self.room, s.attended_at, head, head + 1
+                )  # fmt: skip
+        found = [self.room[s.attended_at + r * s.x_stride :][: s.n_embd] for r in range(rows)]
+        return np.stack(found).reshape(queries.shape).copy()
+
+
+def rows_of(attention: Attention, rng: np.random.Generator) -> np.ndarray:
+    """(positions, q k v, heads, head_dim), of which some keys and values are much larger than others."""
+    shape = (POSITIONS, 3, attention.sizes.n_head, attention.sizes.head_dim)
+    return (rng.standard_normal(shape) * rng.choice([0.01, 1, 3], (*shape[:3], 1))).astype(np.float32)
+
+
+def softmax_of_kept(attention: Attention, position: int, query: np.ndarray) -> np.ndarray:
+    kept = np.stack([attention.kept(i) for i in range(position + 1)]).astype(np.float64)
+    scores = np.einsum("phd,hd->hp", kept[:, 0], query.astype(np.float64)) / np.sqrt(query.shape[1])
+    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.einsum("hp,phd->hd", weights / weights.sum(axis=1, keepdims=True), kept[:, 1])
+
+
+@pytest.mark.parametrize(("n_head", "head_dim"), [(2, 32), (3, 5), (1, 50)])
+def test_keys_and_values_are_rounded_by_head_and_position(n_head: int, head_dim: int) -> None:
+    attention = Attention(n_head, head_dim)
+    rows = rows_of(attention, np.random.default_rng(0))
+    rows[3, 1] = 0
+    for position, row in enumerate(rows):
+        attention.write(position, row)
+    for position, row in enumerate(rows):
+        scale = np.abs(row[1:]).max(axis=-1, keepdims=True) / np.float32(127)
+        error = np.abs(attention.kept(position) - row[1:])
+        assert (error <= 0.501 * scale).all(), position
+
+
+@pytest.mark.parametrize(("n_head", "head_dim"), [(2, 32), (3, 5), (1, 50)])
+def test_attention_is_the_softmax_over_what_is_kept(n_head: int, head_dim: int) -> None:
+    attention = Attention(n_head, head_dim)
+    rows = rows_of(attention, np.random.default_rng(0))
+    for position, row in enumerate(rows):
+        attention.write(position, row)
+    for position in (0, 7, 15, 16, 63, 64, 130, 131, 145):
+        queries = rows[position : position + ATTEND_ROWS, 0]
+        alone = np.stack([attention.attended(position + r, q[None])[0] for r, q in enumerate(queries)])
+        for r, query in enumerate(queries):
+            right = softmax_of_kept(attention, position + r, query)
+            np.testing.assert_allclose(alone[r], right, atol=3e-6 * np.abs(right).max())
+        assert attention.attended(position, queries).tobytes() == alone.tobytes()
+
+
+@pytest.mark.parametrize("part", [1, 2])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("seen_from", [5, 140])
+def test_a_key_or_value_that_is_not_finite_reaches_all_that_see_it_and_no_others(
+    part: int, bad: float, seen_from: int
+) -> None:
+    attention = Attention(2, 32)
+    rows = rows_of(attention, np.random.default_rng(0))
+    rows[4, part, 1, 20] = bad
+    for position, row in enumerate(rows):
+        attention.write(position, row)
+    assert np.isfinite(attention.attended(3, rows[3:4, 0])).all()
+    found = attention.attended(seen_from, rows[seen_from : seen_from + 1, 0])[0]
+    assert np.isfinite(found[0]).all()
+    assert np.isnan(found[1]).all()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_pages_take_no_more_memory_than_they_may(shape: tuple[int, ...], dtype: str) -> None:
+    least = NumbaBackend(checkpoint_of(shape), dtype, "default", 40, 0, 1)
+    page_bytes = (least._cache.keys.nbytes + least._cache.values.nbytes) // least.num_pages
+    for num_pages in (10, 11, 33):
+        for spare in (0, page_bytes - 1):
+            backend = NumbaBackend(checkpoint_of(shape), dtype, "default", 40, num_pages * page_bytes + spare, 1)
+            assert backend._cache.keys.nbytes + backend._cache.values.nbytes == num_pages * page_bytes
