@@ -206,27 +206,30 @@ def attend_page(q, at, keys, k, values, v, heads, D, Dv, count, weights, weights
     """What `heads` heads of one row make of the first `count` positions of a page, which are all that it sees.
 
     Head h's query begins at q[at + h D], its keys at keys[k + 16 h D], its values at values[v + 16 h Dv], its result at
-    y[to + h D]; 16 numbers from weights_at on are scratch. The bits are those of the tiles above: sums have the
-    same order, but stay in registers, where a wait for memory at each turn took most of the time.
+    y[to + h D]; 16 numbers a head from weights_at on are scratch. The bits are those of the tiles above: sums have the
+    same order, but stay in registers, where a wait for memory at each turn took most of the time. All heads' weights
+    come before their values, so that the processor works on several heads at once.
     """
     nothing, lowest = splat(weights, 0.0), splat(weights, -np.inf)
     scale = splat(weights, 1.0 / np.sqrt(D))
-    for _ in range(heads):
+    for head in range(heads):
         scores = nothing
         for d in range(D):
             scores = fma(load(keys, k + d * LANES), spread(q, at + d), scores)
         scores = keep_first(scores, count, lowest)
         most = splat(weights, highest(larger(lowest, scores)))
-        e = exp(multiply(subtract(scores, most), scale))
-        store(weights, weights_at, e)
-        inverse = splat(weights, 1.0 / np.float64(total(e)))
+        store(weights, weights_at + head * LANES, exp(multiply(subtract(scores, most), scale)))
+        at, k = at + D, k + D * LANES
+    for head in range(heads):
+        w = weights_at + head * LANES
+        inverse = splat(weights, 1.0 / np.float64(total(load(weights, w))))
         for j in range(0, Dv, LANES):
             even, odd = nothing, nothing
             for i in range(0, count - 1, 2):
-                even = fma(load(values, v + i * Dv + j), spread(weights, weights_at + i), even)
-                odd = fma(load(values, v + (i + 1) * Dv + j), spread(weights, weights_at + i + 1), odd)
+                even = fma(load(values, v + i * Dv + j), spread(weights, w + i), even)
+                odd = fma(load(values, v + (i + 1) * Dv + j), spread(weights, w + i + 1), odd)
             if count & 1:
                 last = count - 1
-                even = fma(load(values, v + last * Dv + j), spread(weights, weights_at + last), even)
+                even = fma(load(values, v + last * Dv + j), spread(weights, w + last), even)
             store(y, to + j, multiply(add(even, odd), inverse))
-        at, to, k, v = at + D, to + D, k + D * LANES, v + LANES * Dv
+        to, v = to + D, v + LANES * Dv
