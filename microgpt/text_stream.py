@@ -2,6 +2,8 @@
 
 import codecs
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
+from typing import TypeVar
 
 from microgpt.tokenizers import Tokenizer
 
@@ -12,6 +14,7 @@ WHITE_SPACE = (
 )
 
 _Utf8Decoder = codecs.getincrementaldecoder("utf-8")
+_Piece = TypeVar("_Piece", str, bytes)
 
 
 class TextStream:
@@ -22,30 +25,34 @@ class TextStream:
     """
 
     def __init__(self, tokenizer: Tokenizer, special_text: Mapping[int, str] | None = None):
-        self._bytes = tokenizer.all_bytes
-        self._special = {i: text.encode() for i, text in special_text.items()} if special_text else None
-        self._decoder: codecs.IncrementalDecoder | None = None  # made when a text comes in more than one piece
+        self._texts, self._special_text = tokenizer.all_texts, special_text
+        if self._texts is None:
+            self._bytes = tokenizer.all_bytes
+            self._special = {i: text.encode() for i, text in special_text.items()} if special_text else None
+        self._decoder: codecs.IncrementalDecoder | None = None  # made when characters may come in more than one piece
 
     def push(self, token_ids: Iterable[int]) -> str:
         """The characters that these tokens complete."""
+        if self._texts is not None:
+            return "".join(_pieces(self._texts, self._special_text, token_ids))
         if self._decoder is None:
             self._decoder = _Utf8Decoder("replace")
-        return self._decoder.decode(b"".join(self._pieces(token_ids)))
+        return self._decoder.decode(b"".join(_pieces(self._bytes, self._special, token_ids)))
 
     def push_last(self, token_ids: Iterable[int]) -> str:
         """As `push` and then `flush`; the stream is as new then, for another sequence."""
-        text = b"".join(self._pieces(token_ids))
-        return text.decode("utf-8", "replace") if self._decoder is None else self._last(text)
+        if self._texts is not None:
+            return self.push(token_ids)
+        return self._last(b"".join(_pieces(self._bytes, self._special, token_ids)))
 
-    def push_whole(self, token_ids: Sequence[int], ends: Iterable[int]) -> list[str]:
+    def push_whole(self, token_ids: Sequence[int], ends: Sequence[int]) -> list[str]:
         """As `push_last` for each of several sequences, which token_ids hold one after another; they end at `ends`."""
-        pieces = self._pieces(token_ids)
-        texts, start = [], 0
-        for end in ends:
-            text = b"".join(pieces[start:end])
-            texts.append(text.decode("utf-8", "replace") if self._decoder is None else self._last(text))
-            start = end
-        return texts
+        starts = (0, *ends)
+        if self._texts is not None:
+            texts = _pieces(self._texts, self._special_text, token_ids)
+            return ["".join(texts[start:end]) for start, end in zip(starts, ends, strict=False)]
+        pieces = _pieces(self._bytes, self._special, token_ids)
+        return [self._last(b"".join(pieces[start:end])) for start, end in zip(starts, ends, strict=False)]
 
     def pieces(self, token_ids: Iterable[int]) -> list[str]:
         """As `push`, token by token: the characters that each of them completes."""
@@ -56,17 +63,20 @@ class TextStream:
         return "" if self._decoder is None else self._decoder.decode(b"", final=True)
 
     def _last(self, text: bytes) -> str:
-        """The end of a text that came in more than one piece."""
-        assert self._decoder is not None
+        """The end of a text."""
+        if self._decoder is None:
+            return text.decode("utf-8", "replace")
         last, self._decoder = self._decoder.decode(text, final=True), None
         return last
 
-    def _pieces(self, token_ids: Iterable[int]) -> list[bytes]:
-        """The bytes of each token."""
-        table, special = self._bytes, self._special
-        if special is None:
-            return [table[i] for i in token_ids]
+
+def _pieces(
+    table: Sequence[_Piece], special: Mapping[int, _Piece] | None, token_ids: Iterable[int]
+) -> Sequence[_Piece]:
+    """What each token stands for."""
+    if special:
         return [special.get(i) or table[i] for i in token_ids]
+    return itemgetter(*token_ids, 0, 0)(table)[:-2]  # of one id alone it would make no tuple
 
 
 class TrimStream:

@@ -71,7 +71,9 @@ def _column(fields: str) -> struct.Struct:
 
 
 _SLOT_INTS, _SLOT_FLOATS, _SLOT_SEEDS = _column(f"{NUM_INTS}q"), _column(f"{NUM_FLOATS}d"), _column("2Q")
-_FEED, _ROW = _column("5q"), struct.Struct("3q")
+_FEED, _ROW = _column("6q"), struct.Struct("3q")
+
+_RESULT = slice(kernel.NUM_SAMPLED_NOW, kernel.NUM_ENDS + 1)  # of what a burst leaves in a feed's column
 
 _INT8_MAX, _FLOAT_BYTES = 127, 4
 _INT8 = ("int8", "w8a8")  # dtypes with weights, K and V in int8
@@ -128,7 +130,6 @@ class NumbaBackend:
         # tokens and of how many given ones they tell.
         self._reported: dict[int, tuple[int, int]] = {}
         self._limits = [0] * max_slots  # how many tokens each slot's samples may have in all
-        self._num_samples = [1] * max_slots  # that the slots' sequences make one after another
         # Of each slot: ids that are suppressed, and ids that stop.
         self._marked: list[tuple[tuple[int, ...], tuple[int, ...]]] = [((), ())] * max_slots
         self._scored: dict[int, tuple[int, int]] = {}
@@ -220,7 +221,7 @@ class NumbaBackend:
         start = reference_state(seed, len(output_ids)) if self._rng == REFERENCE_RNG else counter_start(seed)
         _SLOT_SEEDS.pack_into(self._slot_seeds, slot * _SLOT_SEEDS.size, start, (seed + 1) % 2**64)
         struct.pack_into(f"{len(pages)}i", self._tables, slot * self._table_bytes, *pages)
-        self._limits[slot], self._num_samples[slot] = limit * num_samples, num_samples
+        self._limits[slot] = limit * num_samples
 
     def _mark(self, slot: int, suppressed: tuple[int, ...], stops: tuple[int, ...]) -> int:
         """Note which ids are suppressed, and which stop a slot's sequence; how many ids that are."""
@@ -249,7 +250,7 @@ class NumbaBackend:
                 state.rows[kernel.TOKEN, at : at + count] = feed.token_ids
                 state.rows[kernel.POSITION, at : at + count] = np.arange(feed.start, feed.start + count)
             at += count
-            _FEED.pack_into(self._feed_ints, i * _FEED.size, feed.slot, feed.sample, at, 0, 0)
+            _FEED.pack_into(self._feed_ints, i * _FEED.size, feed.slot, feed.sample, at, 0, 0, 0)
             if feed.allowed is not None:
                 assert max_steps == 1
                 self._slots.allowed[feed.slot] = feed.allowed
@@ -271,18 +272,20 @@ class NumbaBackend:
             team = self.num_threads
             self._team.begin()
         self._run(self._common, self._own, 0, team, 0, self._byte)
-        counts, failed = state.ints[kernel.NUM_SAMPLED_NOW : kernel.FAILED + 1, : len(feeds)].tolist()
         scores = self._scores(feeds) if num_scored else {}
-        return [
-            _result(
-                self._sampled[i * _MAX_STEPS : i * _MAX_STEPS + count].tolist(),
-                state.sampled[i, :count] if self._num_samples[feed.slot] > 1 else None,
-                bad,
-                self._reports(feed.slot, count) if self._reported else (),
-                scores.get(feed.slot, ()),
-            )
-            for i, (feed, count, bad) in enumerate(zip(feeds, counts, failed, strict=True))
-        ]
+        bursts = []
+        at = 0
+        for feed, (count, failed, num_ends) in zip(feeds, state.ints.T[: len(feeds), _RESULT].tolist(), strict=True):
+            token_ids = tuple(self._sampled[at : at + count].tolist())
+            ends = tuple(self._sampled[at + _MAX_STEPS : at + _MAX_STEPS + num_ends].tolist()) if num_ends else ()
+            at += 2 * _MAX_STEPS
+            if failed & kernel.FED:
+                bursts.append(Burst((), NumericalError(_NOT_FINITE)))
+                continue
+            error = NumericalError(_NOT_FINITE) if failed else None
+            logprobs = self._reports(feed.slot, count) if self._reported else ()
+            bursts.append(Burst(token_ids, error, ends, logprobs, scores.get(feed.slot, ()) if scores else ()))
+        return bursts
 
     def pack(self, checkpoint: Checkpoint) -> Callable[[], None]:
         """The kernels' threads know the arrays by address, so the new numbers are copied into them, and must be of the
@@ -395,26 +398,6 @@ def _token_logprobs(reports: np.ndarray, count: int, num_top: int, num_given: in
     )
 
 
-def _result(
-    token_ids: list[int],
-    marked: np.ndarray | None,
-    failed: int,
-    logprobs: tuple[TokenLogprobs, ...],
-    prompt_logprobs: tuple[TokenLogprobs, ...],
-) -> Burst:
-    """What was sampled for a slot. marked: the same, where ~id may be the end of a sample that another one follows."""
-    if failed & kernel.FED:
-        return Burst((), NumericalError(_NOT_FINITE))
-    ends: list[int] = []
-    if marked is not None:
-        are_ends, end = (marked < 0).tobytes(), 0
-        while end := are_ends.find(True, end) + 1:
-            ends.append(end)
-            token_ids[end - 1] = ~token_ids[end - 1]
-    error = NumericalError(_NOT_FINITE) if failed else None
-    return Burst(tuple(token_ids), error, tuple(ends), logprobs, prompt_logprobs)
-
-
 def _num_cores() -> int:
     """The cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -507,7 +490,7 @@ def _new_slots(config: ModelConfig, n: int) -> Slots:
 def _new_feeds(sizes: Sizes, n: int, tokens: int, number: np.dtype) -> kernel.Feeds:
     return kernel.Feeds(
         ints=_new_columns(_FEED, n), rows=_new_columns(_ROW, tokens),
-        last=_zeros(n * sizes.x_stride, number), sampled=np.zeros((n, _MAX_STEPS), np.int32),
+        last=_zeros(n * sizes.x_stride, number), sampled=np.zeros((n, 2, _MAX_STEPS), np.int32),
         scored=np.zeros((2, tokens), np.int64),
         reports=np.zeros(tokens * _report_width(MAX_TOP_LOGPROBS, MAX_GIVEN_LOGPROBS)),
     )  # fmt: skip

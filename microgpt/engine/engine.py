@@ -457,8 +457,14 @@ class Engine:
         if ends:
             if sequence.is_prefilling:  # other samples of the same prompt need not wait for the end of these
                 self._keep(sequence)
+            num_begun = len(ends)
+            is_over = num_begun + 1 == len(sequence.samples) and job.is_end(token_ids, ends[-1])
+            if is_over:
+                ends = (*ends, len(token_ids))
             events += sequence.append_samples(token_ids, logprobs, ends)
-            self._count_prompt(sequence, len(ends))
+            self._count_prompt(sequence, num_begun)
+            if is_over:
+                self._release(sequence)
             self._end(job, len(ends))
             token_ids, logprobs = token_ids[ends[-1] :], logprobs[ends[-1] :]
             sequence.num_computed += bool(token_ids)  # the prompt's last token was fed once more

@@ -50,6 +50,12 @@ class Job:
         plain = self.stop_rules is None and request.constraint is None
         return self.limit > 0 and plain and request.params.prompt_logprobs_start is None
 
+    def is_end(self, token_ids: SequenceOf[int], start: int) -> bool:
+        """Whether token_ids[start:] are a whole sample, where nothing but sampling happens."""
+        return len(token_ids) - start >= self.limit or (
+            len(token_ids) > start and token_ids[-1] in self.request.params.end_token_ids
+        )
+
     @property
     def wants_scores(self) -> bool:
         """Whether log probabilities of the prompt are asked for and not known yet."""
@@ -216,30 +222,38 @@ class Sequence:
     def append_samples(
         self, token_ids: tuple[int, ...], logprobs: tuple[TokenLogprobs, ...], ends: SequenceOf[int]
     ) -> list[Event]:
-        """Take sampled tokens that end samples, at `ends`, each of which another one follows: what happened. Of the
-        next sample, all of the prompt but its last token is there already.
+        """Take sampled tokens that end samples, at `ends`, each of which but the sequence's last is followed by another
+        one: what happened. Of the next sample, all of the prompt but its last token is there already.
 
         One tight loop, as many samples of the smallest models end in each burst: nothing but stop tokens and the limit
         ends these (Job.can_repeat), and tuples that are made by their type take half as long as by their class.
         """
-        request, num_prompt, index = self.request, self.num_prompt, self.samples.start
+        request, num_prompt, index = self.job.request, self.num_prompt, self.samples.start
         request_id, end_token_ids = request.id, request.params.end_token_ids
-        stop, length = FinishReason.STOP, FinishReason.LENGTH
         num_before, num_reused, start = len(self.output_ids), self.num_reused, 0
         queue_s, num_retractions = self.queue_s, self.num_retractions
+        reason, matched, usage = FinishReason.LENGTH, None, Usage(num_prompt, 0, num_reused)
         events: list[Event] = []
         for end, text in zip(ends, self.text_stream.push_whole(token_ids, ends), strict=True):
-            last = token_ids[end - 1]
-            reason, matched = (stop, last) if last in end_token_ids else (length, None)
-            usage = _new(Usage, (num_prompt, num_before + end - start, num_reused))
+            if end_token_ids:
+                last = token_ids[end - 1]
+                is_stop = last in end_token_ids
+                reason, matched = (FinishReason.STOP, last) if is_stop else (FinishReason.LENGTH, None)
+            num_tokens = num_before + end - start
+            if num_tokens != usage.completion_tokens or num_reused != usage.num_cached:  # most often it is as before
+                usage = Usage(num_prompt, num_tokens, num_reused)
             events += (
                 _new(TokenEvent, (request_id, token_ids[start:end], text, index, logprobs[start:end], num_reused)),
                 _new(Finished, (request_id, reason, usage, index, matched, queue_s, num_retractions)),
             )
             index, start, num_before, num_reused = index + 1, end, 0, num_prompt - 1
         self.samples = range(index, self.samples.stop)
-        self.num_computed = self.num_reused = num_reused
-        self.output_ids = []
+        if self.samples:
+            self.num_computed, self.output_ids = num_reused, []
+        else:
+            self.output_ids = list(token_ids[ends[-2] :])
+            self.num_computed = self.num_tokens - 1
+        self.num_reused = num_reused
         self.num_resumed = 0
         return events
 

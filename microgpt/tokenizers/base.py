@@ -26,6 +26,7 @@ class Tokenizer(Protocol):
 
     vocab_size: ids are 0 .. vocab_size - 1. bos: begins and ends a document. chat: None for a plain model.
     special_ids: ids that are not text (BOS and the chat tokens among them). all_bytes: `token_bytes` of every id.
+    all_texts: the same as text; None where a token may be part of a character.
     """
 
     @property
@@ -38,6 +39,8 @@ class Tokenizer(Protocol):
     def special_ids(self) -> frozenset[int]: ...
     @property
     def all_bytes(self) -> Sequence[bytes]: ...
+    @property
+    def all_texts(self) -> Sequence[str] | None: ...
 
     def encode(self, text: str) -> list[int]:
         """Ids of plain text; text that looks like a special token stays text."""

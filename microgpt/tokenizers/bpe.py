@@ -34,6 +34,7 @@ class BpeTokenizer:
         self._names = {i: token.content for i, token in added.items()}
         found = _bytes_of_ids(tokenizer.get_vocab(with_added_tokens=True), self._names, self.special_ids)
         self.all_bytes = tuple(found.get(i, b"") for i in range(self.vocab_size))
+        self.all_texts = None
 
     def encode(self, text: str) -> list[int]:
         # Not `encode`, which holds the GIL: a message of megabytes would stop every other thread for seconds.

@@ -18,7 +18,8 @@ class CharTokenizer:
         self.vocab_size = self.bos + 1
         self.special_ids = frozenset(range(n, self.vocab_size))
         self._ids = {char: i for i, char in enumerate(self.chars)}
-        self.all_bytes = (*(char.encode() for char in self.chars), *(b"" for _ in self.special_ids))
+        self.all_texts = (*self.chars, *("" for _ in self.special_ids))
+        self.all_bytes = tuple(text.encode() for text in self.all_texts)
 
     def encode(self, text: str) -> list[int]:
         ids = self._ids

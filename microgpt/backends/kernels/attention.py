@@ -225,27 +225,32 @@ def attend_page(
     """What `heads` heads of one row make of the first `count` positions of a page, which are all that it sees.
 
     Head h's query begins at q[at + h D], its keys at keys[k + h k_step], its values at values[v + h v_step], its result
-    at y[to + h D]; 16 numbers from weights_at on are scratch. The bits are those of the tiles above: sums have the
-    same order, but stay in registers, where a wait for memory at each turn took most of the time.
+    at y[to + h D]; 16 numbers a head from weights_at on are scratch. The bits are those of the tiles above: sums have
+    the same order, but stay in registers, where a wait for memory at each turn took most of the time. All heads'
+    weights come before their values, so that the processor works on several heads at once.
     """
     nothing, lowest = splat(weights, 0.0), splat(weights, -np.inf)
     scale = splat(weights, 1.0 / np.sqrt(D))
-    for _ in range(heads):
+    for head in range(heads):
         scores = nothing
         for d in range(D):
             scores = fma(load(keys, k + d * LANES), spread(q, at + d), scores)
         scores = keep_first(scaled(scores, keys, k + D * LANES), count, lowest)
         most = splat(weights, highest(larger(lowest, scores)))
-        e = exp(multiply(subtract(scores, most), scale))
-        store(weights, weights_at, scaled(e, values, v + LANES * Dv))
+        store(weights, weights_at + head * LANES, exp(multiply(subtract(scores, most), scale)))
+        at, k = at + D, k + k_step
+    for head in range(heads):
+        w = weights_at + head * LANES
+        e = load(weights, w)
         inverse = splat(weights, 1.0 / np.float64(total(e)))
+        store(weights, w, scaled(e, values, v + LANES * Dv))
         for j in range(0, Dv, LANES):
             even, odd = nothing, nothing
             for i in range(0, count - 1, 2):
-                even = fma(load(values, v + i * Dv + j), spread(weights, weights_at + i), even)
-                odd = fma(load(values, v + (i + 1) * Dv + j), spread(weights, weights_at + i + 1), odd)
+                even = fma(load(values, v + i * Dv + j), spread(weights, w + i), even)
+                odd = fma(load(values, v + (i + 1) * Dv + j), spread(weights, w + i + 1), odd)
             if count & 1:
                 last = count - 1
-                even = fma(load(values, v + last * Dv + j), spread(weights, weights_at + last), even)
+                even = fma(load(values, v + last * Dv + j), spread(weights, w + last), even)
             store(y, to + j, multiply(add(even, odd), inverse))
-        at, to, k, v = at + D, to + D, k + k_step, v + v_step
+        to, v = to + D, v + v_step

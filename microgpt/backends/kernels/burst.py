@@ -69,9 +69,10 @@ _IDLE_SPINS, _IDLE_YIELDS = 2000, 3000
 
 
 # Rows of Feeds.ints: each feed's slot, whether it samples, where its tokens end among all, how many tokens it sampled,
-# whether it failed, and when.
-SLOT, SAMPLES, END, NUM_SAMPLED_NOW, FAILED = range(5)
+# whether it failed, and when, and how many samples ended that another one follows.
+SLOT, SAMPLES, END, NUM_SAMPLED_NOW, FAILED, NUM_ENDS = range(6)
 FED, SAMPLED = 1, 2  # bits of FAILED
+TOKENS, ENDS = range(2)  # of Feeds.sampled
 # Rows of Feeds.rows and of a `going`: a row's feed, token and position.
 FEED, TOKEN, POSITION = range(3)
 # Rows of Feeds.scored: the token whose log probability is wanted after a row, or -1, and where in Feeds.reports.
@@ -81,9 +82,9 @@ SCORED, REPORT_AT = range(2)
 class Feeds(NamedTuple):
     """What a burst is given and what comes of it.
 
-    ints: (5, feeds) int64, by the names above. rows: (3, all fed tokens) int64, in the feeds' order. last: (feeds,
-    x_stride), flat, the hidden state after each feed's last token. sampled: (feeds, most steps) int32, ~id where a
-    sample ends that another follows. scored: (2, all fed tokens) int64, read where NUM_SCORED is not 0. reports:
+    ints: (6, feeds) int64, by the names above. rows: (3, all fed tokens) int64, in the feeds' order. last: (feeds,
+    x_stride), flat, the hidden state after each feed's last token. sampled: (feeds, 2, most steps) int32, tokens, and
+    where samples ended that another one follows, as counts of them. scored: (2, all fed tokens) int64, read where NUM_SCORED is not 0. reports:
     float64, flat, of scored tokens as Slots.reports has them of sampled ones.
     """
 
@@ -301,14 +302,14 @@ def _attend_shared(sizes, cache, ints, going, shared, room, layer, r, first_head
 def _take(slots, feeds, feed, token, position):
     """Note a token sampled for a feed at `position`, or -1 for a failure.
 
-    Returns (token, position) of the row to feed next, or (-1, 0) where the feed is done. A sample that another one
-    follows ends with its last token noted as ~token; the next begins with the prompt's last token, fed once more.
+    Returns (token, position) of the row to feed next, or (-1, 0) where the feed is done. Where another sample follows,
+    it begins with the prompt's last token, fed once more.
     """
     if token < 0:
         feeds.ints[FAILED, feed] |= SAMPLED
         return -1, 0
     slot, count = feeds.ints[SLOT, feed], feeds.ints[NUM_SAMPLED_NOW, feed]
-    feeds.sampled[feed, count] = token
+    feeds.sampled[feed, TOKENS, count] = token
     feeds.ints[NUM_SAMPLED_NOW, feed] = count + 1
     slots.ints[NUM_SAMPLED, slot] += 1
     if slots.ints[ADJUSTED, slot]:
@@ -317,7 +318,8 @@ def _take(slots, feeds, feed, token, position):
         return token, position
     if slots.ints[SAMPLES_LEFT, slot] == 0:
         return -1, 0
-    feeds.sampled[feed, count] = ~token
+    feeds.sampled[feed, ENDS, feeds.ints[NUM_ENDS, feed]] = count + 1
+    feeds.ints[NUM_ENDS, feed] += 1
     begin_sample(slots, slot)
     return slots.ints[LAST_TOKEN, slot], slots.ints[LAST_POSITION, slot]
 
