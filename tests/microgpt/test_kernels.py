@@ -38,8 +38,9 @@ from microgpt.sampling import (
 )
 
 # As Python can call them: the kernels' own have no wrappers.
-matmul = njit(product_kernels.matmul.py_func)
-choose, uniform = njit(sample_kernels.choose.py_func), njit(sample_kernels.uniform.py_func)
+matmul: Any = njit(product_kernels.matmul.py_func)
+choose: Any = njit(sample_kernels.choose.py_func)
+uniform: Any = njit(sample_kernels.uniform.py_func)
 
 NO_SCALES = np.zeros(0, np.float32)
 

@@ -18,7 +18,8 @@ from microgpt.backends.kernels.matmul8 import (
 )
 
 # As Python can call them: the kernels' own have no wrappers.
-matmul8, quantise_row = numba.njit(kernels.matmul8.py_func), numba.njit(kernels.quantise_row.py_func)
+matmul8: Any = numba.njit(kernels.matmul8.py_func)
+quantise_row: Any = numba.njit(kernels.quantise_row.py_func)
 
 SHAPES = [(27, 16), (192, 64), (384, 128), (1000, 37), (768, 256), (33, 1), (64, 50)]
 CODES = codes_stride(0)  # where a row's codes begin
