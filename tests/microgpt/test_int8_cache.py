@@ -1,14 +1,21 @@
 """Keys and values in int8: how they are rounded, and what attention makes of them, against NumPy."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+from numba import njit
 
 from microgpt.backends import numba_backend
-from microgpt.backends.kernels import quick_compilation
-from microgpt.backends.kernels.forward import ATTEND_ROWS, Cache, Sizes, attend, write_kv
+from microgpt.backends.kernels import forward, quick_compilation
+from microgpt.backends.kernels.forward import ATTEND_ROWS, Cache, Sizes
 from microgpt.backends.numba_backend import NumbaBackend
 from microgpt.config import ModelConfig
 from tests.microgpt.test_numba_backend import SHAPES, checkpoint_of
+
+# As Python can call them: the kernels' own have no wrappers.
+attend: Any = njit(forward.attend.py_func)
+write_kv: Any = njit(forward.write_kv.py_func)
 
 POSITIONS = 150  # of which some are in a tenth page
 

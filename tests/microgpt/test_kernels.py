@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numba import njit
 
+from microgpt.backends.kernels import matmul as product_kernels
+from microgpt.backends.kernels import sample as sample_kernels
 from microgpt.backends.kernels.lanes import LANES, exp, load, store
-from microgpt.backends.kernels.matmul import ADD, PANEL, RELU, STORE, matmul, pack
+from microgpt.backends.kernels.matmul import ADD, PANEL, RELU, STORE, pack
 from microgpt.backends.kernels.sample import (
     BIAS,
     DEFAULT_RNG,
@@ -20,8 +23,6 @@ from microgpt.backends.kernels.sample import (
     SUPPRESSED,
     SampleRoom,
     Slots,
-    choose,
-    uniform,
 )
 from microgpt.constraints.matcher import mask_of
 from microgpt.errors import NumericalError
@@ -35,6 +36,11 @@ from microgpt.sampling import (
     next_token,
     token_logprobs,
 )
+
+# As Python can call them: the kernels' own have no wrappers.
+matmul: Any = njit(product_kernels.matmul.py_func)
+choose: Any = njit(sample_kernels.choose.py_func)
+uniform: Any = njit(sample_kernels.uniform.py_func)
 
 NO_SCALES = np.zeros(0, np.float32)
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit
 from numba.core import types
 from numba.extending import intrinsic
 
+from microgpt.backends.kernels.compiling import inlined
 from microgpt.backends.kernels.lanes import (
     LANES,
     add,
@@ -218,7 +218,7 @@ def value_tile(rows: int, vectors: int) -> Callable[..., None]:
     return tile
 
 
-@njit(nogil=True, cache=True, _nrt=False, forceinline=True)
+@inlined
 def attend_page(
     q, at, keys, k, k_step, values, v, v_step, heads, D, Dv, count, weights, weights_at, y, to
 ):  # fmt: skip

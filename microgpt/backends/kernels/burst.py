@@ -9,8 +9,8 @@ decode all sequences together, each making some of every matrix's outputs.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from microgpt.backends.kernels.compiling import entry_point, part
 from microgpt.backends.kernels.forward import (
     ATTEND_ROWS,
     Cache,
@@ -63,6 +63,7 @@ ASLEEP = 8 * 8  # one a thread
 BARRIER = ASLEEP + MAX_TEAM
 CONTROL_SIZE = BARRIER + BARRIER_STEP * MAX_TEAM
 STOP_ROUND = -1
+FED_ROWS, OWN_ROWS = np.bool_(True), np.bool_(False)  # see lanes.ZERO
 # How often a thread without work looks for more, and how often it does so with its core yielded in between, before it
 # sleeps: a few hundred us in all, for what the engine does between two bursts. Waking a thread takes 40 us.
 _IDLE_SPINS, _IDLE_YIELDS = 2000, 3000
@@ -122,7 +123,7 @@ class Own(NamedTuple):
     clock: np.ndarray
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def _run_rows(common, own, rows, count, is_prompt, thread, team):
     """Run rows[:, :count] through the layers, each thread its share; feeds.last gets the states to sample from, and
     feeds.reports what is wanted of the tokens that follow.
@@ -175,7 +176,7 @@ def _run_rows(common, own, rows, count, is_prompt, thread, team):
     barrier(control, BARRIER, thread, team)
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def _score_rows(sizes, weights, slots, feeds, rows, low, count, x, logits, room):
     """Report what is wanted of the tokens after rows[:, low : low + count], whose states are the rows of x."""
     C, V, Cs, Vs = sizes.n_embd, sizes.vocab_size, sizes.x_stride, sizes.logits_stride
@@ -203,7 +204,7 @@ def _score_rows(sizes, weights, slots, feeds, rows, low, count, x, logits, room)
         r += run
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def _is_finite(x, at, count):
     """Whether x[at : at + count] holds neither NaN nor infinities."""
     unsound = 0.0
@@ -212,13 +213,13 @@ def _is_finite(x, at, count):
     return unsound == 0
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def _copy(source, at, target, to, count):
     for i in range(count):
         target[to + i] = source[at + i]
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def _decode_columns(common, room, rows, thread, team):
     """One decode step for `rows` sequences by all threads, from the embeddings in the shared room's x; their states end
     there, too.
@@ -286,7 +287,7 @@ def _decode_columns(common, room, rows, thread, team):
         barrier(control, BARRIER, thread, team)
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def _attend_shared(sizes, cache, ints, going, shared, room, layer, r, first_head, last_head):
     """Some heads' attention for row r of the shared room, whose queries, keys and values are there."""
     slot, position = ints[SLOT, going[FEED, r]], going[POSITION, r]
@@ -298,7 +299,7 @@ def _attend_shared(sizes, cache, ints, going, shared, room, layer, r, first_head
     _copy(room, to + first, shared, to + r * sizes.x_stride + first, count)
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def _take(slots, feeds, feed, token, position):
     """Note a token sampled for a feed at `position`, or -1 for a failure.
 
@@ -324,7 +325,7 @@ def _take(slots, feeds, feed, token, position):
     return slots.ints[LAST_TOKEN, slot], slots.ints[LAST_POSITION, slot]
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def _sample(common, own, count):
     """Logits and a token for each of `count` sequences from feeds.last; those that go on stay in `going`. How many."""
     sizes = common.sizes
@@ -361,7 +362,7 @@ def _sample(common, own, count):
     return left
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def _begin(feeds, num_feeds, going, low, high):
     """Put the sampling feeds low..high-1, counted among those that sample, into `going` with their last tokens. How
     many."""
@@ -378,7 +379,7 @@ def _begin(feeds, num_feeds, going, low, high):
     return count
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def _burst_columns(common, own, count, is_fed, thread, team):
     """Decode the sequences of common.going, all threads together; thread 0 says for how long.
 
@@ -443,7 +444,7 @@ def _burst_columns(common, own, count, is_fed, thread, team):
             barrier(control, BARRIER, thread, team)
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@entry_point
 def run(common, own, thread, team, pipe, byte):
     """Thread 0: one burst. Another thread: every burst until told to stop; between them it sleeps in read(pipe).
 
@@ -475,7 +476,7 @@ def run(common, own, thread, team, pipe, byte):
         # A burst that goes on where the last one stopped, one token a sequence, decodes from the start.
         is_fed = not in_columns or control[NUM_TOKENS] > num_sampling
         if is_fed:
-            _run_rows(common, own, feeds.rows, control[NUM_TOKENS], True, thread, team)
+            _run_rows(common, own, feeds.rows, control[NUM_TOKENS], FED_ROWS, thread, team)
         if in_columns:
             if thread == 0:
                 _begin(feeds, control[NUM_FEEDS], common.going, ZERO, num_sampling)
@@ -488,20 +489,20 @@ def run(common, own, thread, team, pipe, byte):
                 count = _sample(common, own, count)
                 if count == 0 or step + 1 == control[MAX_STEPS] or now_ns(own.clock) >= control[DEADLINE]:
                     break
-                _run_rows(common, own, own.going, count, False, 0, 1)
+                _run_rows(common, own, own.going, count, OWN_ROWS, ZERO, ONE)
         barrier(control, BARRIER, thread, team)
         if thread == 0:
             return
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@entry_point
 def publish(control, round_number):
     """Let the team see a new round, with everything written before."""
     atomic_store(control, ROUND, round_number)
     full_fence()
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@entry_point
 def is_asleep(control, thread):
     """Whether a thread of the team sleeps, or is about to and looks for a new round once more."""
     return atomic_load(control, ASLEEP + thread) != 0

@@ -7,9 +7,9 @@ it: each function here works on one row, or is `product`.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from microgpt.backends.kernels.attention import attend_page, score_tile, value_tile
+from microgpt.backends.kernels.compiling import inlined, part
 from microgpt.backends.kernels.lanes import (
     LANES,
     ONE,
@@ -112,7 +112,7 @@ class Cache(NamedTuple):
 # and chains of `attend`, for every head of one row or one head of ATTEND_ROWS; then the codes of `matmul8`.
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def normalise(x, at, y, to, n):
     """y[to..] = RMSNorm of the n numbers at x[at..], which zeros follow to a whole vector; x and y may be the same."""
     squares = splat(x, 0.0)
@@ -124,7 +124,7 @@ def normalise(x, at, y, to, n):
         store(y, to + i, multiply(load(x, at + i), scale))
 
 
-@njit(nogil=True, cache=True, _nrt=False, forceinline=True)
+@inlined
 def embed(sizes, weights, token, position, x, at):
     """x[at..] = the normalised sum of a token's and a position's embedding."""
     t, p = token * sizes.table_stride, sizes.wpe_at + position * sizes.table_stride
@@ -133,7 +133,7 @@ def embed(sizes, weights, token, position, x, at):
     normalise(x, at, x, at, sizes.n_embd)
 
 
-@njit(nogil=True, cache=True, _nrt=False, forceinline=True)
+@inlined
 def write_kv(sizes, cache, slot, position, layer, qkv, at, first_head, last_head):
     """Put a row's keys and values of some heads into the cache."""
     keys, values = cache.keys, cache.values
@@ -153,7 +153,7 @@ def write_kv(sizes, cache, slot, position, layer, qkv, at, first_head, last_head
             put(values, v + place * Dv + d, keep_first(load(qkv, source + d), D - d, nothing), factor)
 
 
-@njit(nogil=True, cache=True, _nrt=False, forceinline=True)
+@inlined
 def attend(
     sizes, cache, slot, position, rows, layer, q, q_at, room, y_at, first_head, last_head
 ):  # fmt: skip
@@ -256,7 +256,7 @@ def attend(
                 store(room, to + j, multiply(add(load(room, at + j), load(room, at + Dv + j)), inverse))
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def begin_layer(sizes, weights, layer, room, rows):
     """Queries, keys and values of rows [0, rows) of a room's x."""
     C, Cs = sizes.n_embd, sizes.x_stride
@@ -269,7 +269,7 @@ def begin_layer(sizes, weights, layer, room, rows):
     )  # fmt: skip
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def finish_layer(sizes, weights, layer, room, rows):
     """What follows attention in a layer, for rows [0, rows) of a room's x and attended."""
     C, Cs, Hs = sizes.n_embd, sizes.x_stride, sizes.hidden_stride

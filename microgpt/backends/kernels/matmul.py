@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit
 from numba.core import types
 from numba.extending import intrinsic
 
+from microgpt.backends.kernels.compiling import part
 from microgpt.backends.kernels.lanes import (
     LANES,
     element_pointer,
@@ -159,7 +159,7 @@ _tile_4x1, _tile_4x2 = _tile(4, 1), _tile(4, 2, _UNROLL)
 _tile_8x1, _tile_8x1_whole, _tile_8x1_part = (_tile(8, 1, _UNROLL, share) for share in (0, 1, _SHARES))
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def matmul(
     mode, rows, outputs, depth, x, x_at, x_stride, w, w_base, scales, scales_base, layer,
     y, y_at, y_stride, thread, team,

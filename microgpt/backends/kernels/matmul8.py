@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit
 from numba.core import types
 from numba.extending import intrinsic, overload
 
+from microgpt.backends.kernels.compiling import part
 from microgpt.backends.kernels.lanes import (
     LANES,
     ZERO,
@@ -204,7 +204,7 @@ _tile_8x1, _tile_8x1_last = tile8(8, 1), tile8(8, 1, prefetched=True)
 _put_codes = code_putter(_ZERO_CODE)
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def quantise_row(x, at, depth, codes, to):
     """Round the float32 numbers x[at : at + depth] to whole ones from -127 to 127 times a scale, which is the largest
     magnitude / 127. At codes[to] the scale, 16 words on the codes.
@@ -221,7 +221,7 @@ def quantise_row(x, at, depth, codes, to):
     _put_codes(codes, to + _CODES + tail // QUAD, last, factor)
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def matmul8(
     mode, rows, outputs, depth, x, x_at, x_stride, w, w_base, scales, scales_base, layer,
     y, y_at, y_stride, thread, team, codes, codes_at,

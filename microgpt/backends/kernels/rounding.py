@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit
 from numba.core import types
 from numba.extending import intrinsic, overload
 
+from microgpt.backends.kernels.compiling import inlined
 from microgpt.backends.kernels.lanes import (
     LANES,
     call_llvm,
@@ -56,7 +56,7 @@ def _highest_magnitude(typingctx: Any, a: Any) -> Any:
     return a.dtype(a), codegen
 
 
-@njit(nogil=True, cache=True, _nrt=False, forceinline=True)
+@inlined
 def largest_magnitude(x, at, count):
     """The largest magnitude of the float32 numbers x[at : at + count], read to whole vectors; a NaN if one is there."""
     nothing = splat(x, 0.0)
@@ -67,13 +67,13 @@ def largest_magnitude(x, at, count):
     return _highest_magnitude(most)
 
 
-@njit(nogil=True, cache=True, _nrt=False, forceinline=True)
+@inlined
 def scale_of(largest):
     """A row's scale by its largest magnitude; NaN if one of the row's numbers is not finite."""
     return largest / np.float32(LARGEST) + (largest - largest)
 
 
-@njit(nogil=True, cache=True, _nrt=False, forceinline=True)
+@inlined
 def factor_of(largest):
     """What a row's numbers are multiplied by to become whole ones from -127 to 127."""
     return np.float32(LARGEST) / largest if largest > _SMALLEST else np.float32(0)

@@ -9,8 +9,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from microgpt.backends.kernels.compiling import inlined, part
 from microgpt.backends.kernels.lanes import (
     LANES,
     ZERO,
@@ -84,7 +84,7 @@ class SampleRoom(NamedTuple):
     copy: np.ndarray
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def _mix(x):
     """SplitMix64's finaliser; see microgpt.sampling.rng."""
     x = (x ^ (x >> np.uint64(30))) * _MIX_1
@@ -92,7 +92,7 @@ def _mix(x):
     return x ^ (x >> np.uint64(31))
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def uniform(slots, slot, position):
     """The random number in [0, 1] for the token that will stand at `position`; see microgpt.sampling.rng."""
     state = slots.seeds[START, slot]
@@ -105,7 +105,7 @@ def uniform(slots, slot, position):
     return np.float64(_mix(state + np.uint64(position + 1) * _GOLDEN) >> np.uint64(11)) * 2.0**-53
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def begin_sample(slots, slot):
     """Start the slot's next sample: its generator and its counts of tokens."""
     seed = slots.seeds[NEXT_SEED, slot]
@@ -121,7 +121,7 @@ def begin_sample(slots, slot):
             slots.by_token[slot, IN_OUTPUT, i] = 0
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def _maximum(z, at, vocab):
     """(the largest of z[at : at + vocab], whether all are finite)."""
     lowest, nothing = splat(z, -np.inf), splat(z, 0.0)
@@ -145,7 +145,7 @@ def _maximum(z, at, vocab):
     return highest(top), total(unsound) == 0
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def _exponentials(z, at, vocab, stride, most, scale, sums):
     """z = exp((z - most) * scale), 0 from vocab on, and sums[c] = the sum of chunk c; returns the sum of all."""
     peak, factor, lowest = splat(z, most), splat(z, scale), splat(z, -np.inf)
@@ -164,7 +164,7 @@ def _exponentials(z, at, vocab, stride, most, scale, sums):
     return running
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def _comes_first(z, a, b, by_id):
     """Whether id a is likelier than id b: the higher logit, of equal ones the higher id. by_id: whether it is lower."""
     if by_id:
@@ -172,7 +172,7 @@ def _comes_first(z, a, b, by_id):
     return z[a] > z[b] or (z[a] == z[b] and a > b)
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def _sift(z, ids, start, end, by_id):
     """Restore the heap below `start`: each parent comes after its children, so the least likely is on top."""
     root = start
@@ -186,7 +186,7 @@ def _sift(z, ids, start, end, by_id):
         root = child
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def _sort(z, ids, count, by_id):
     """Sort ids[:count], likeliest first or by id (heapsort: no recursion, no bad case)."""
     for start in range(count // 2 - 1, -1, -1):
@@ -196,7 +196,7 @@ def _sort(z, ids, count, by_id):
         _sift(z, ids, ZERO, end, by_id)
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def _keep_likeliest(z, ids, count, vocab):
     """ids[:count] = the `count` likeliest of z, likeliest first: a heap whose top is the one to lose."""
     for i in range(count):
@@ -215,7 +215,7 @@ def _keep_likeliest(z, ids, count, vocab):
     _sort(z, ids, count, BY_LOGIT)
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def _filtered(p, at, vocab, whole_sum, z, top_k, top_p, ids):
     """How many ids are left by top_k and top_p; they are in ids, in ascending order."""
     if top_k and top_k < vocab:
@@ -246,7 +246,7 @@ def _filtered(p, at, vocab, whole_sum, z, top_k, top_p, ids):
     return count
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def _adjust(z, at, vocab, by_token, slot, repetition, frequency, presence):
     """Apply penalties and biases to the logits z[at : at + vocab]; each is rounded once."""
     for i in range(vocab):
@@ -259,7 +259,7 @@ def _adjust(z, at, vocab, by_token, slot, repetition, frequency, presence):
         z[at + i] = v + by_token[slot, BIAS, i]
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def _keep_allowed(z, at, vocab, allowed, slot):
     """Rule out the ids that allowed[slot] lacks: most masks have few bits, or nearly all."""
     for word in range((vocab + 31) // 32):
@@ -270,7 +270,7 @@ def _keep_allowed(z, at, vocab, allowed, slot):
                     z[at + i] = -np.inf
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def _drop_below(p, at, vocab, least, sums):
     """Set p[i] < least to 0 and sums to the chunks' new ones; returns the sum of all."""
     running = 0.0
@@ -285,7 +285,7 @@ def _drop_below(p, at, vocab, least, sums):
     return running
 
 
-@njit(nogil=True, cache=True, _nrt=False, forceinline=True)
+@inlined
 def _pick(z, at, vocab, stride, most, temperature, top_k, top_p, min_p, draw, room):
     """The id drawn from the logits z[at : at + vocab], the largest of which is `most`; they are overwritten."""
     is_filtered = (0 < top_k < vocab) or top_p < 1
@@ -337,7 +337,7 @@ def _pick(z, at, vocab, stride, most, temperature, top_k, top_p, min_p, draw, ro
     return last
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def _report(z, at, vocab, stride, most, temperature, token, slots, slot, reports, to, room):
     """Put what is reported of a `token` at reports[to..]. room.copy and z[at..] hold the logits that it comes from, the
     largest of which is `most`; those in z are overwritten."""
@@ -356,14 +356,14 @@ def _report(z, at, vocab, stride, most, temperature, token, slots, slot, reports
         reports[to + 1 + 2 * top + j] = (room.copy[i] - peak) / temperature - whole
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def _copy_row(source, at, target, to, count):
     """target[to..] = source[at..], `count` numbers in whole vectors."""
     for i in range(0, count, LANES):
         store(target, to + i, load(source, at + i))
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def score(z, at, vocab, stride, token, slots, slot, reports, to, room):
     """Put what is reported of a prompt's `token` at reports[to..], given the logits z[at : at + vocab] that it comes
     from; they are overwritten. Returns whether all of them are finite."""
@@ -374,7 +374,7 @@ def score(z, at, vocab, stride, token, slots, slot, reports, to, room):
     return sound
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def choose(z, at, vocab, stride, slots, slot, position, room):
     """The id for the logits z[at : at + vocab], which are overwritten, or -1 where one of them is not finite.
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from microgpt.backends.kernels.compiling import part
 from microgpt.backends.kernels.lanes import element_pointer
 
 _I32, _I64, _POINTER = ir.IntType(32), ir.IntType(64), ir.IntType(8).as_pointer()
@@ -100,14 +100,14 @@ def _transfer(name: str) -> Any:
 read_byte, write_byte = _transfer("read"), _transfer("write")
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def now_ns(pair: np.ndarray) -> int:
     """The monotonic clock, as time.monotonic_ns has it. pair: (2,) int64 scratch."""
     _clock_gettime(pair)
     return pair[0] * 1_000_000_000 + pair[1]
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def barrier(control: np.ndarray, at: int, thread: int, team: int) -> None:
     """Wait until all `team` threads are here, of which this one is `thread`.
 
