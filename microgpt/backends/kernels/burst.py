@@ -57,6 +57,9 @@ from microgpt.backends.kernels.threads import (
 # Rows a thread takes through the layers at a time: enough to use each weight often, few enough to cache.
 BLOCK_ROWS = 64
 LOGIT_ROWS = 16  # rows whose logits are made and sampled at a time
+# See `_share_of_logits`: what a core's own cache holds of weights, beside everything else, and into how many pieces a
+# share is cut. Constants of one type: see lanes.ZERO.
+CACHE_BYTES, PIECES = 3 << 19, np.int64(8)
 
 # control: int64, one field a cache line.
 ROUND, NUM_FEEDS, NUM_TOKENS, NUM_SCORED, MAX_STEPS, DEADLINE, COLUMNS, IS_OVER = (8 * i for i in range(8))
@@ -383,6 +386,28 @@ def _begin(feeds, num_feeds, going, low, high):
 
 
 @njit(nogil=True, cache=True, _nrt=False)
+def _share_of_logits(sizes, weights, rows, x, logits, room, backwards, thread, team):
+    """A thread's share of the logits of `rows` rows of x.
+
+    Few rows are done within the time that it takes to read the weights. Where these are too large for the cores'
+    caches, the share is read in pieces, from either end in turn, as the end of the last step is in the cache still: 3 %
+    of T2's step.
+    """
+    C, V, Cs, Vs = sizes.n_embd, sizes.vocab_size, sizes.x_stride, sizes.logits_stride
+    panels = (V + PANEL - 1) // PANEL
+    is_cut = rows < 4 and panels % (PIECES * team) == 0 and weights.matrices.nbytes > team * CACHE_BYTES
+    outputs, part, parts, pieces = V, thread, team, ONE
+    if is_cut:
+        outputs, part, parts, pieces = panels // (PIECES * team) * PANEL, ZERO, ONE, PIECES
+    for i in range(pieces):
+        piece = (thread * PIECES + (PIECES - 1 - i if backwards else i)) if is_cut else ZERO
+        product(
+            STORE, rows, outputs, C, x, ZERO, Cs, weights.matrices, sizes.head_at, weights.scales, sizes.head_scales_at,
+            piece, logits, piece * outputs, Vs, part, parts, room, sizes.codes_at,
+        )  # fmt: skip
+
+
+@njit(nogil=True, cache=True, _nrt=False)
 def _embed_everywhere(sizes, weights, token, position, room, shared, thread, team):
     """A row's embedding, into the thread's own room, and into the shared one by shares: those that the thread's share
     of a layer's outputs will be added to."""
@@ -430,10 +455,7 @@ def _burst_columns(common, own, count, is_fed, thread, team):
     for step in range(control[MAX_STEPS]):
         if step or not is_fed:
             _decode_columns(common, own.room, count, position if is_lone else -ONE, thread, team)
-        product(
-            STORE, count, V, C, shared, ZERO, Cs, weights.matrices, sizes.head_at, weights.scales,
-            sizes.head_scales_at, ZERO, logits, ZERO, Vs, thread, team, own.room, sizes.codes_at,
-        )  # fmt: skip
+        _share_of_logits(sizes, weights, count, shared, logits, own.room, step % 2 == 1, thread, team)
         if thread == 0:
             control[IS_OVER] = step + 1 == control[MAX_STEPS] or now_ns(own.clock) >= control[DEADLINE]
         if is_lone:
