@@ -23,7 +23,7 @@ from microgpt.backends.kernels.forward import (
     normalise,
     write_kv,
 )
-from microgpt.backends.kernels.lanes import ONE, ZERO
+from microgpt.backends.kernels.lanes import LANES, ONE, ZERO, load, store
 from microgpt.backends.kernels.matmul import ADD, PANEL, RELU, STORE
 from microgpt.backends.kernels.matmul8 import product
 from microgpt.backends.kernels.sample import (
@@ -39,6 +39,8 @@ from microgpt.backends.kernels.sample import (
     Slots,
     begin_sample,
     choose,
+    choose_together,
+    is_plain,
     score,
 )
 from microgpt.backends.kernels.threads import (
@@ -55,6 +57,9 @@ from microgpt.backends.kernels.threads import (
 # Rows a thread takes through the layers at a time: enough to use each weight often, few enough to cache.
 BLOCK_ROWS = 64
 LOGIT_ROWS = 16  # rows whose logits are made and sampled at a time
+# See `_share_of_logits`: what a core's own cache holds of weights, beside everything else, and into how many pieces a
+# share is cut. Constants of one type: see lanes.ZERO.
+CACHE_BYTES, PIECES = 3 << 19, np.int64(8)
 
 # control: int64, one field a cache line.
 ROUND, NUM_FEEDS, NUM_TOKENS, NUM_SCORED, MAX_STEPS, DEADLINE, COLUMNS, IS_OVER = (8 * i for i in range(8))
@@ -98,8 +103,8 @@ class Feeds(NamedTuple):
 
 
 class Common(NamedTuple):
-    """What all threads share. shared, shared_logits, going (3, slots): of rows they work on together. control:
-    CONTROL_SIZE."""
+    """What all threads share. shared, shared_logits, going (3, slots), sums (see `choose_together`): of rows they work
+    on together. control: CONTROL_SIZE. numbers: its memory as float64."""
 
     sizes: Sizes
     weights: Weights
@@ -109,7 +114,9 @@ class Common(NamedTuple):
     shared: np.ndarray
     shared_logits: np.ndarray
     going: np.ndarray
+    sums: np.ndarray
     control: np.ndarray
+    numbers: np.ndarray
 
 
 class Own(NamedTuple):
@@ -220,9 +227,9 @@ def _copy(source, at, target, to, count):
 
 
 @part
-def _decode_columns(common, room, rows, thread, team):
+def _decode_columns(common, room, rows, lone, thread, team):
     """One decode step for `rows` sequences by all threads, from the embeddings in the shared room's x; their states end
-    there, too.
+    there, too. lone: -1, or the position of one sequence whose embedding is in each thread's own room as well.
 
     Each thread makes its share of every matrix's outputs for all rows, so that weights are read once and not by each,
     and attends for its share of (row, head) pairs. Where rows are few and whole panels hold its heads, it makes their
@@ -243,8 +250,9 @@ def _decode_columns(common, room, rows, thread, team):
     width = C // team  # of a thread's heads
     has_heads = rows < team and H % team == 0 and C % PANEL == 0 and width % PANEL == 0
     for layer in range(sizes.n_layer):
+        x = room if lone >= 0 and layer == 0 else shared
         for r in range(rows):
-            normalise(shared, r * Cs, room, norm + r * Cs, C)
+            normalise(x, r * Cs, room, norm + r * Cs, C)
         if has_heads:
             for i in range(3):
                 product(
@@ -253,7 +261,8 @@ def _decode_columns(common, room, rows, thread, team):
                 )  # fmt: skip
             for r in range(rows):
                 _attend_shared(
-                    sizes, cache, ints, going, shared, room, layer, r, H // team * thread, H // team * (thread + 1)
+                    sizes, cache, ints, going, lone, shared, room, layer, r,
+                    H // team * thread, H // team * (thread + 1),
                 )  # fmt: skip
         else:
             product(
@@ -265,7 +274,7 @@ def _decode_columns(common, room, rows, thread, team):
             while pair < last:
                 r, head = pair // H, pair % H
                 end = min(H, head + last - pair)
-                _attend_shared(sizes, cache, ints, going, shared, room, layer, r, head, end)
+                _attend_shared(sizes, cache, ints, going, lone, shared, room, layer, r, head, end)
                 pair += end - head
         barrier(control, BARRIER, thread, team)
         product(
@@ -288,9 +297,9 @@ def _decode_columns(common, room, rows, thread, team):
 
 
 @part
-def _attend_shared(sizes, cache, ints, going, shared, room, layer, r, first_head, last_head):
+def _attend_shared(sizes, cache, ints, going, lone, shared, room, layer, r, first_head, last_head):
     """Some heads' attention for row r of the shared room, whose queries, keys and values are there."""
-    slot, position = ints[SLOT, going[FEED, r]], going[POSITION, r]
+    slot, position = ints[SLOT, going[FEED, r]], going[POSITION, r] if lone < 0 else lone
     at, to, D = sizes.qkv_at + r * sizes.qkv_stride, sizes.attended_at, sizes.head_dim
     write_kv(sizes, cache, slot, position, layer, shared, at, first_head, last_head)
     # Into the thread's own row first: a head's last vector runs past its end, into another thread's heads.
@@ -380,10 +389,46 @@ def _begin(feeds, num_feeds, going, low, high):
 
 
 @part
+def _share_of_logits(sizes, weights, rows, x, logits, room, backwards, thread, team):
+    """A thread's share of the logits of `rows` rows of x.
+
+    Few rows are done within the time that it takes to read the weights. Where these are too large for the cores'
+    caches, the share is read in pieces, from either end in turn, as the end of the last step is in the cache still: 3 %
+    of T2's step.
+    """
+    C, V, Cs, Vs = sizes.n_embd, sizes.vocab_size, sizes.x_stride, sizes.logits_stride
+    panels = (V + PANEL - 1) // PANEL
+    is_cut = rows < 4 and panels % (PIECES * team) == 0 and weights.matrices.nbytes > team * CACHE_BYTES
+    outputs, part, parts, pieces = V, thread, team, ONE
+    if is_cut:
+        outputs, part, parts, pieces = panels // (PIECES * team) * PANEL, ZERO, ONE, PIECES
+    for i in range(pieces):
+        piece = (thread * PIECES + (PIECES - 1 - i if backwards else i)) if is_cut else ZERO
+        product(
+            STORE, rows, outputs, C, x, ZERO, Cs, weights.matrices, sizes.head_at, weights.scales, sizes.head_scales_at,
+            piece, logits, piece * outputs, Vs, part, parts, room, sizes.codes_at,
+        )  # fmt: skip
+
+
+@part
+def _embed_everywhere(sizes, weights, token, position, room, shared, thread, team):
+    """A row's embedding, into the thread's own room, and into the shared one by shares: those that the thread's share
+    of a layer's outputs will be added to."""
+    embed(sizes, weights, token, position, room, ZERO)
+    panels = (sizes.n_embd + PANEL - 1) // PANEL
+    first, last = panels * thread // team * PANEL, min(sizes.n_embd, panels * (thread + 1) // team * PANEL)
+    for i in range(first, last, LANES):
+        store(shared, i, load(room, i))
+
+
+@part
 def _burst_columns(common, own, count, is_fed, thread, team):
     """Decode the sequences of common.going, all threads together; thread 0 says for how long.
 
     is_fed: whether their last tokens went through the layers already, so that feeds.last has their states.
+
+    One plain sequence's tokens are chosen by all threads, each of which then knows the token and makes the next row's
+    embedding for itself: nobody waits while another chooses.
     """
     sizes = common.sizes
     weights = common.weights
@@ -397,19 +442,37 @@ def _burst_columns(common, own, count, is_fed, thread, team):
         sizes.n_embd, sizes.x_stride, sizes.vocab_size, sizes.logits_stride, (sizes.vocab_size + PANEL - 1) // PANEL,
     )  # fmt: skip
     low, high = count * thread // team, count * (thread + 1) // team
-    for r in range(low, high):
-        if is_fed:
-            _copy(feeds.last, going[FEED, r] * Cs, shared, r * Cs, C)
-        else:
-            embed(sizes, weights, going[TOKEN, r], going[POSITION, r], shared, r * Cs)
+    feed, position = going[FEED, 0], going[POSITION, 0]
+    slot = feeds.ints[SLOT, feed]
+    is_lone = count == 1 and is_plain(slots, slot)
+    most = slots.ints[LIMIT, slot] - slots.ints[NUM_SAMPLED, slot]
+    if is_lone and not is_fed:
+        _embed_everywhere(sizes, weights, going[TOKEN, 0], position, own.room, shared, thread, team)
+    else:
+        for r in range(low, high):
+            if is_fed:
+                _copy(feeds.last, going[FEED, r] * Cs, shared, r * Cs, C)
+            else:
+                embed(sizes, weights, going[TOKEN, r], going[POSITION, r], shared, r * Cs)
     barrier(control, BARRIER, thread, team)
     for step in range(control[MAX_STEPS]):
         if step or not is_fed:
-            _decode_columns(common, own.room, count, thread, team)
-        product(
-            STORE, count, V, C, shared, ZERO, Cs, weights.matrices, sizes.head_at, weights.scales,
-            sizes.head_scales_at, ZERO, logits, ZERO, Vs, thread, team, own.room, sizes.codes_at,
-        )  # fmt: skip
+            _decode_columns(common, own.room, count, position if is_lone else -ONE, thread, team)
+        _share_of_logits(sizes, weights, count, shared, logits, own.room, step % 2 == 1, thread, team)
+        if thread == 0:
+            control[IS_OVER] = step + 1 == control[MAX_STEPS] or now_ns(own.clock) >= control[DEADLINE]
+        if is_lone:
+            position += 1
+            token = choose_together(
+                logits, V, panels * PANEL, slots, slot, position, common.sums, control, common.numbers, BARRIER,
+                thread, team,
+            )  # fmt: skip
+            if low < high:
+                _take(slots, feeds, feed, token, position)
+            if token < 0 or slots.marks[slot, token] & STOP or step + 1 == most or control[IS_OVER]:
+                return
+            _embed_everywhere(sizes, weights, token, position, own.room, shared, thread, team)
+            continue
         barrier(control, BARRIER, thread, team)
         for r in range(low, high):
             feed, position = going[FEED, r], going[POSITION, r] + 1
@@ -419,8 +482,6 @@ def _burst_columns(common, own, count, is_fed, thread, team):
             going[TOKEN, r], going[POSITION, r] = token, position = _take(slots, feeds, feed, token, position)
             if token >= 0:
                 embed(sizes, weights, token, position, shared, r * Cs)
-        if thread == 0:
-            control[IS_OVER] = step + 1 == control[MAX_STEPS] or now_ns(own.clock) >= control[DEADLINE]
         barrier(control, BARRIER, thread, team)
         left = ZERO
         for r in range(count):

@@ -27,6 +27,8 @@ from microgpt.backends.kernels.lanes import (
     subtract,
     total,
 )
+from microgpt.backends.kernels.matmul import PANEL
+from microgpt.backends.kernels.threads import BARRIER_STEP, barrier
 
 CHUNK = 128  # probabilities summed at a time
 
@@ -146,11 +148,12 @@ def _maximum(z, at, vocab):
 
 
 @part
-def _exponentials(z, at, vocab, stride, most, scale, sums):
-    """z = exp((z - most) * scale), 0 from vocab on, and sums[c] = the sum of chunk c; returns the sum of all."""
+def _exponentials(z, at, vocab, stride, most, scale, sums, first, last):
+    """z = exp((z - most) * scale), 0 from vocab on, and sums[c] = the sum of chunk c, for chunks first..last-1; returns
+    the sum of these."""
     peak, factor, lowest = splat(z, most), splat(z, scale), splat(z, -np.inf)
     running = 0.0
-    for c in range((stride + CHUNK - 1) // CHUNK):
+    for c in range(first, last):
         chunk = splat(z, 0.0)
         for i in range(c * CHUNK, min((c + 1) * CHUNK, stride), LANES):
             v = load(z, at + i)
@@ -292,7 +295,9 @@ def _pick(z, at, vocab, stride, most, temperature, top_k, top_p, min_p, draw, ro
     if is_filtered:
         for i in range(vocab):
             room.copy[i] = z[at + i]
-    running = _exponentials(z, at, vocab, stride, most, min(1.0 / temperature, _MOST_INVERSE), room.sums)
+    chunks = (stride + CHUNK - 1) // CHUNK
+    scale = min(1.0 / temperature, _MOST_INVERSE)
+    running = _exponentials(z, at, vocab, stride, most, scale, room.sums, ZERO, chunks)
     if is_filtered:
         count = _filtered(z, at, vocab, running, room.copy, top_k, top_p, room.ids)
         running = 0.0
@@ -311,28 +316,32 @@ def _pick(z, at, vocab, stride, most, temperature, top_k, top_p, min_p, draw, ro
         return last
     if min_p > 0:
         running = _drop_below(z, at, vocab, min_p, room.sums)
-    goal, so_far = draw * running, 0.0
-    chunks = (stride + CHUNK - 1) // CHUNK
-    chunk = 0
+    return _drawn(z, at, vocab, room.sums, chunks, draw * running)
+
+
+@part
+def _drawn(p, at, vocab, sums, chunks, goal):
+    """The first id of p[at : at + vocab] whose sum with all before it is above the goal. sums: of each chunk."""
+    so_far, chunk = 0.0, 0
     for c in range(chunks):
-        if room.sums[c] > 0:
+        if sums[c] > 0:
             chunk = c
-            if so_far + room.sums[c] > goal:
+            if so_far + sums[c] > goal:
                 break
-            so_far += room.sums[c]
+            so_far += sums[c]
     end = min((chunk + 1) * CHUNK, vocab)
     # The first id whose sum is above the goal, found by counting those that are not: where a loop will end cannot be
     # foreseen, and a branch that was takes longer than some additions that turn out to be in vain.
     for begin in range(chunk * CHUNK, end, 2 * LANES):
         below, count = 0, min(2 * LANES, end - begin)
         for i in range(begin, begin + count):
-            so_far += z[at + i]
+            so_far += p[at + i]
             below += so_far <= goal
         if below < count:
             return begin + below
     # A draw of 1, or sums that round otherwise one by one, end at the last possible id of the chunk.
     last = end - 1
-    while last > chunk * CHUNK and not z[at + last] > 0:
+    while last > chunk * CHUNK and not p[at + last] > 0:
         last -= 1
     return last
 
@@ -342,7 +351,8 @@ def _report(z, at, vocab, stride, most, temperature, token, slots, slot, reports
     """Put what is reported of a `token` at reports[to..]. room.copy and z[at..] hold the logits that it comes from, the
     largest of which is `most`; those in z are overwritten."""
     peak = np.float64(most)
-    whole = math.log(_exponentials(z, at, vocab, stride, most, min(1.0 / temperature, _MOST_INVERSE), room.sums))
+    chunks, scale = (stride + CHUNK - 1) // CHUNK, min(1.0 / temperature, _MOST_INVERSE)
+    whole = math.log(_exponentials(z, at, vocab, stride, most, scale, room.sums, ZERO, chunks))
     top, given = slots.ints[NUM_TOP, slot], slots.ints[NUM_GIVEN, slot]
     reports[to] = (room.copy[token] - peak) / temperature - whole
     if top:
@@ -427,3 +437,51 @@ def choose(z, at, vocab, stride, slots, slot, position, room):
             slots.reports, to, room,
         )  # fmt: skip
     return token
+
+
+@part
+def is_plain(slots, slot):
+    """Whether nothing but logits, temperature and a random number chooses the slot's next tokens and is reported of
+    them, for as long as this burst lasts, so that `choose_together` can choose them. Its sample is the last."""
+    ints, floats = slots.ints, slots.floats
+    for b in range(ints[NUM_BANNED, slot]):
+        if slots.marks[slot, slots.ids[slot, b]] & SUPPRESSED:
+            return False
+    return (
+        not (ints[ADJUSTED, slot] or ints[MASKED, slot] or ints[IS_REPORTED, slot] or ints[SAMPLES_LEFT, slot])
+        and ints[NUM_SAMPLED, slot] >= ints[MIN_TOKENS, slot]
+        and ints[RNG, slot] == DEFAULT_RNG
+        and not 0 < ints[TOP_K, slot] < slots.marks.shape[1]
+        and floats[TOP_P, slot] >= 1
+        and floats[MIN_P, slot] == 0
+        and floats[TEMPERATURE, slot] > 0
+    )
+
+
+@part
+def choose_together(z, vocab, stride, slots, slot, position, sums, control, numbers, at, thread, team):
+    """What `choose` returns for the logits z[:vocab] of a plain slot, to each of the threads that have made them, by
+    shares as `matmul` has them. They meet twice.
+
+    sums: (chunks,) float64, shared. numbers: the memory of control as float64, of which each thread uses the second
+    number of its place for the barrier at `at`: it comes from core to core with the first.
+    """
+    panels, chunks = (vocab + PANEL - 1) // PANEL, (stride + CHUNK - 1) // CHUNK
+    first, last = panels * thread // team * PANEL, min(vocab, panels * (thread + 1) // team * PANEL)
+    most, sound = _maximum(z, first, last - first)
+    numbers[at + BARRIER_STEP * thread + 1] = most if sound else np.nan
+    barrier(control, at, thread, team)
+    top = -np.inf
+    for other in range(team):
+        its = numbers[at + BARRIER_STEP * other + 1]
+        if its != its:
+            return -1
+        top = max(top, its)
+    scale = min(1.0 / slots.floats[TEMPERATURE, slot], _MOST_INVERSE)
+    first, last = chunks * thread // team, chunks * (thread + 1) // team
+    _exponentials(z, ZERO, vocab, stride, highest(splat(z, top)), scale, sums, first, last)
+    barrier(control, at, thread, team)
+    running = 0.0
+    for c in range(chunks):
+        running += sums[c]
+    return _drawn(z, ZERO, vocab, sums, chunks, uniform(slots, slot, position) * running)
