@@ -310,7 +310,8 @@ def matmul(
     w_base += layer * panels * size
     scales_base += layer * panels * PANEL
     scratch = _scratch(x)
-    blocked = rows // _TILE * _TILE if rows >= 2 * _TILE else 0  # rows that pass over a panel in blocks
+    # Rows that pass over a panel in blocks; what is less than a block is in the first-level cache anyway.
+    blocked = rows // _TILE * _TILE if rows >= 2 * _TILE and depth >= _BLOCK else 0
     panel, last = np.int64(0), panels
     if team > 1:  # divisions are slow, and the smallest models are alone
         panel, last = panels * thread // team, panels * (thread + 1) // team
@@ -330,7 +331,7 @@ def matmul(
             n = rows - r
             a, b = x_at + r * x_stride, y_at + r * y_stride + panel * PANEL
             if n >= _TILE:
-                if panel + 1 == last:
+                if panel + 1 == last or r > 0:
                     _tile_8x1(x, a, x_stride, w, w_at, depth, scales, s_at, y, b, y_stride, mode, w_at)
                 else:
                     _tile_8x1_asking(x, a, x_stride, w, w_at, depth, scales, s_at, y, b, y_stride, mode, w_at + size)
