@@ -19,7 +19,7 @@ from numba.core import types
 from numba.extending import intrinsic, overload
 from numba.np import arrayobj
 
-from microgpt.backends.kernels.compiling import part
+from microgpt.backends.kernels.compiling import inlined, part
 from microgpt.backends.kernels.lanes import (
     LANES,
     ZERO,
@@ -273,7 +273,7 @@ def _numbers_overload(w, at, count, scratch, ahead_at):
     return stored if w.dtype == scratch.dtype else widened
 
 
-@njit(nogil=True, cache=True, _nrt=False, forceinline=True)
+@inlined
 def _panel_in_blocks(
     mode, rows, depth, x, x_at, x_stride, w, w_at, is_last, scales, scales_at, y, y_at, y_stride, scratch,
 ):  # fmt: skip
