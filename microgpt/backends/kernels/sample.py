@@ -122,6 +122,18 @@ def begin_sample(slots, slot):
 
 
 @njit(nogil=True, cache=True, _nrt=False)
+def seed_tracks(seeds, first, count, rng, seed, step):
+    """Start the generators of `count` slots from `first` on, whose seeds are `seed`, seed + step and so on."""
+    for slot in range(first, first + count):
+        if rng == REFERENCE_RNG:
+            seeds[START, slot] = seed if seed else np.uint64(1)
+        else:
+            seeds[START, slot] = _mix(seed + _GOLDEN)
+        seeds[NEXT_SEED, slot] = seed + np.uint64(1)
+        seed += step
+
+
+@njit(nogil=True, cache=True, _nrt=False)
 def _maximum(z, at, vocab):
     """(the largest of z[at : at + vocab], whether all are finite)."""
     lowest, nothing = splat(z, -np.inf), splat(z, 0.0)
