@@ -14,7 +14,15 @@ from microgpt.engine import scheduler
 from microgpt.engine.guide import Guide, MaskRoom, merged
 from microgpt.engine.kv_memory import KVMemory
 from microgpt.engine.prefix_cache import PrefixCache
-from microgpt.engine.scheduler import BURST_TIME_S, RESERVED_PART, guided, guided_time, plan, samples_for_slot, samples_for_tracks
+from microgpt.engine.scheduler import (
+    BURST_TIME_S,
+    RESERVED_PART,
+    guided,
+    guided_time,
+    plan,
+    samples_for_slot,
+    samples_for_tracks,
+)
 from microgpt.engine.sequence import Job, Sequence
 from microgpt.errors import ConstraintError, InvalidRequest, NumericalError
 from microgpt.logprobs import TokenLogprobs

@@ -132,12 +132,11 @@ class OurEngine:
         """(tokens sampled, sequences finished) in one step of the engine."""
         tokens = finished = 0
         for event in self._engine.step():
-            kind = type(event)
-            if kind is TokenEvent:
+            if isinstance(event, TokenEvent):
                 tokens += len(event.token_ids)
-            elif kind is Finished:
+            elif isinstance(event, Finished):
                 finished += 1
-            elif kind is Failed:
+            elif isinstance(event, Failed):
                 raise event.error
         return tokens, finished
 
