@@ -51,6 +51,7 @@ from microgpt.params import MAX_GIVEN_LOGPROBS, MAX_TOP_LOGPROBS, SamplingParams
 from microgpt.sampling import counter_start, reference_state
 
 _log = logging.getLogger(__name__)
+_new = tuple.__new__  # for tuples that have names, in half the time of their classes
 
 _MAX_STEPS = 256  # of a burst
 _MAX_TOKENS = 512  # fed by a burst beside one token a slot; or block_size, where that is more
@@ -293,12 +294,35 @@ class NumbaBackend:
         return len(banned)
 
     def burst(self, feeds: Sequence[Feed], max_steps: int, time_limit_s: float) -> list[Burst]:
-        state, control = self._feeds, self._control
-        at = i = 0
+        control, max_steps = self._control, min(max_steps, _MAX_STEPS)
+        num_feeds, num_fed, most_rows = self._lay_out(feeds, max_steps)
+        num_scored = self._want_scores(feeds, num_fed) if self._scored else 0
+        if self._reported:
+            self._slots.ints[NUM_REPORTED] = 0
+        control[kernel.NUM_FEEDS], control[kernel.NUM_TOKENS] = num_feeds, num_fed
+        control[kernel.NUM_SCORED], control[kernel.MAX_STEPS] = num_scored, max_steps
+        control[kernel.DEADLINE] = time.monotonic_ns() + int(time_limit_s * 1e9)
+        is_solo = most_rows == 1 or most_rows * self._num_parameters < _SOLO_PRODUCTS
+        if self._team is None or is_solo or (num_fed == 1 and not self._shares_one):
+            control[kernel.COLUMNS] = 0
+            team = 1
+        else:
+            control[kernel.COLUMNS] = self._uses_columns or (num_feeds == 1 and self._shares_one)
+            team = self.num_threads
+            self._team.begin()
+        self._run(self._common, self._own, 0, team, 0, self._byte)
+        return self._bursts(feeds, self._scores(feeds) if num_scored else {})
+
+    def _lay_out(self, feeds: Sequence[Feed], max_steps: int) -> tuple[int, int, int]:
+        """Describe feeds to the kernels: (how many the kernels see, of how many rows, most rows in the whole burst)."""
+        state = self._feeds
+        i = at = most_rows = 0
         for feed in feeds:
             count = len(feed.token_ids)
+            steps = min(max_steps, self._limits[feed.slot]) if feed.sample else 0
             if self._tracks and feed.slot in self._tracks:
-                i, at = self._feed_tracks(self._tracks[feed.slot], i, at)
+                count = self._feed_tracks(self._tracks[feed.slot], i, at)
+                i, at, most_rows = i + count, at + count, most_rows + count * (steps + 1)
                 continue
             if count == 1:
                 _ROW.pack_into(self._feed_rows, at * _ROW.size, i, feed.token_ids[0], feed.start)
@@ -306,72 +330,17 @@ class NumbaBackend:
                 state.rows[kernel.FEED, at : at + count] = i
                 state.rows[kernel.TOKEN, at : at + count] = feed.token_ids
                 state.rows[kernel.POSITION, at : at + count] = np.arange(feed.start, feed.start + count)
-            at += count
+            at, most_rows = at + count, most_rows + count + steps
             _FEED.pack_into(self._feed_ints, i * _FEED.size, feed.slot, feed.sample, at, 0, 0, 0, 0)
             if feed.allowed is not None:
                 assert max_steps == 1
                 self._slots.allowed[feed.slot] = feed.allowed
                 self._slots.ints[MASKED, feed.slot] = True
             i += 1
-        num_scored = self._want_scores(feeds, at) if self._scored else 0
-        if self._reported:
-            self._slots.ints[NUM_REPORTED] = 0
-        control[kernel.NUM_FEEDS], control[kernel.NUM_TOKENS], control[kernel.NUM_SCORED] = i, at, num_scored
-        control[kernel.MAX_STEPS] = min(max_steps, _MAX_STEPS)
-        control[kernel.DEADLINE] = time.monotonic_ns() + int(time_limit_s * 1e9)
-        most = min(max_steps, _MAX_STEPS)
-        rows = at + sum([min(most, self._limits[feed.slot]) for feed in feeds if feed.sample])
-        rows += (i - len(feeds)) * most
-        is_solo = rows == 1 or rows * self._num_parameters < _SOLO_PRODUCTS
-        if self._team is None or is_solo or (at == 1 and not self._shares_one):
-            control[kernel.COLUMNS] = 0
-            team = 1
-        else:
-            control[kernel.COLUMNS] = self._uses_columns or (i == 1 and self._shares_one)
-            team = self.num_threads
-            self._team.begin()
-        self._run(self._common, self._own, 0, team, 0, self._byte)
-        scores = self._scores(feeds) if num_scored else {}
-        results = state.ints.T[:i, _RESULT].tolist()
-        bursts = []
-        i = 0
-        for feed in feeds:
-            if self._tracks and feed.slot in self._tracks:
-                tracks = self._tracks[feed.slot]
-                end = i + len(tracks.places)
-                bursts.append(self._told(tracks, i, results[i:end]))
-                i = end
-                continue
-            count, failed, num_ends, _ = results[i]
-            at = i * 2 * _MAX_STEPS
-            i += 1
-            token_ids = tuple(self._sampled[at : at + count].tolist())
-            ends = tuple(self._sampled[at + _MAX_STEPS : at + _MAX_STEPS + num_ends].tolist()) if num_ends else ()
-            if failed & kernel.FED:
-                bursts.append(Burst((), NumericalError(_NOT_FINITE)))
-                continue
-            error = NumericalError(_NOT_FINITE) if failed else None
-            logprobs = self._reports(feed.slot, count) if self._reported else ()
-            bursts.append(Burst(token_ids, error, ends, logprobs, scores.get(feed.slot, ()) if scores else ()))
-        return bursts
+        return i, at, most_rows
 
-    def pack(self, checkpoint: Checkpoint) -> Callable[[], None]:
-        """The kernels' threads know the arrays by address, so the new numbers are copied into them, and must be of the
-        same type."""
-        assert checkpoint.config == self.config
-        stored = _common_dtype(checkpoint.tensors)
-        if self._kept not in ("F32", stored):
-            raise InvalidRequest(f"the new weights must be stored in {self._kept} as those in use, got {stored}")
-        packed = _weights(self.config, checkpoint.tensors, self.dtype, self._kept)
-
-        def swap() -> None:
-            for mine, new in zip(self._weights, packed, strict=True):
-                np.copyto(mine, new, casting="no")
-
-        return swap
-
-    def _feed_tracks(self, tracks: Tracks, i: int, at: int) -> tuple[int, int]:
-        """Feed tracks as feeds i.. of rows at..; where the next feed and its rows begin."""
+    def _feed_tracks(self, tracks: Tracks, i: int, at: int) -> int:
+        """Describe tracks as feeds i.. of rows at..; how many they are."""
         count = len(tracks.places)
         numbers, ints, rows = self._numbers[:count], self._feeds.ints[:, i : i + count], self._feeds.rows
         ints[kernel.SLOT] = tracks.places
@@ -381,7 +350,32 @@ class NumbaBackend:
         rows[kernel.FEED, at : at + count] = numbers + i
         rows[kernel.TOKEN, at : at + count] = tracks.token_ids
         rows[kernel.POSITION, at : at + count] = tracks.positions
-        return i + count, at + count
+        return count
+
+    def _bursts(self, feeds: Sequence[Feed], scores: dict[int, tuple[TokenLogprobs, ...]]) -> list[Burst]:
+        """What came of each feed."""
+        bursts = []
+        results = iter(self._feeds.ints.T[: int(self._control[kernel.NUM_FEEDS]), _RESULT].tolist())
+        i = 0
+        for feed in feeds:
+            if self._tracks and feed.slot in self._tracks:
+                tracks = self._tracks[feed.slot]
+                count = len(tracks.places)
+                bursts.append(self._told(tracks, i, list(itertools.islice(results, count))))
+                i += count
+                continue
+            count, failed, num_ends, _ = next(results)
+            at = i * 2 * _MAX_STEPS
+            i += 1
+            if failed & kernel.FED:
+                bursts.append(Burst((), NumericalError(_NOT_FINITE)))
+                continue
+            token_ids = tuple(self._sampled[at : at + count].tolist())
+            ends = tuple(self._sampled[at + _MAX_STEPS : at + _MAX_STEPS + num_ends].tolist()) if num_ends else ()
+            error = NumericalError(_NOT_FINITE) if failed else None
+            logprobs = self._reports(feed.slot, count) if self._reported else ()
+            bursts.append(_new(Burst, (token_ids, error, ends, logprobs, scores.get(feed.slot, ()) if scores else ())))
+        return bursts
 
     def _told(self, tracks: Tracks, i: int, results: list[list[int]]) -> Burst:
         """What there is to tell of a slot's tracks, feeds i.. of the last burst, of which the kernels say `results`."""
@@ -404,6 +398,21 @@ class NumbaBackend:
             ]
         )
         return Burst(tuple(token_ids), None, tuple(ends))
+
+    def pack(self, checkpoint: Checkpoint) -> Callable[[], None]:
+        """The kernels' threads know the arrays by address, so the new numbers are copied into them, and must be of the
+        same type."""
+        assert checkpoint.config == self.config
+        stored = _common_dtype(checkpoint.tensors)
+        if self._kept not in ("F32", stored):
+            raise InvalidRequest(f"the new weights must be stored in {self._kept} as those in use, got {stored}")
+        packed = _weights(self.config, checkpoint.tensors, self.dtype, self._kept)
+
+        def swap() -> None:
+            for mine, new in zip(self._weights, packed, strict=True):
+                np.copyto(mine, new, casting="no")
+
+        return swap
 
     def _reports(self, slot: int, count: int) -> tuple[TokenLogprobs, ...]:
         """What the last burst reported of the `count` tokens that it sampled for a slot."""

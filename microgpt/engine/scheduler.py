@@ -30,6 +30,10 @@ def plan(running: Iterable[Sequence]) -> tuple[list[Sequence], list[Feed], int]:
     feeds: list[Feed] = []
     budget, max_steps = PREFILL_TOKENS, BURST_STEPS
     for sequence in running:
+        if sequence.is_decoding:  # most of them, most of the time
+            sequences.append(sequence)
+            feeds.append(Feed(sequence.slot, sequence.output_ids[-1:], sequence.num_computed, True))
+            continue
         if sequence.guide is not None and sequence.awaits_mask:
             continue
         weight = 1

@@ -132,6 +132,11 @@ class Sequence:
         return len(self.output_ids) == self.num_resumed
 
     @property
+    def is_decoding(self) -> bool:
+        """Whether what comes next is one token, and no constraint has a say in it."""
+        return len(self.output_ids) > self.num_resumed and self.guide is None
+
+    @property
     def num_prefill(self) -> int:
         """How many of its first tokens are fed before anything is sampled."""
         return self.num_prompt + self.num_resumed
@@ -213,9 +218,8 @@ class Sequence:
                 text = self.text_stream.push(token_ids) if reason is None else self.text_stream.push_last(token_ids)
             elif reason is not None:
                 text += stops.finish(self.text_stream.flush())
-        event = TokenEvent(
-            request.id, token_ids, text, self.samples.start, logprobs[: len(token_ids)], self.num_reused
-        )  # fmt: skip
+        told = logprobs[: len(token_ids)]
+        event = _new(TokenEvent, (request.id, token_ids, text, self.samples.start, told, self.num_reused))
         if reason is None:
             return event, None
         return event, self.finished(reason, matched)
