@@ -185,13 +185,18 @@ def test_documents_side_by_side_leave_every_free_slot_its_pages(tiny_checkpoint:
     drain(engine)
 
 
-def test_one_slot_makes_many_documents_at_once(tiny_checkpoint: Checkpoint) -> None:
+def test_one_slot_makes_all_documents_of_a_request(
+    tiny_checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "BURST_STEPS", 2)
     engine = build_engine(tiny_checkpoint, max_slots=32, threads=2)
     token = tiny_checkpoint.config.vocab_size - 1
     engine.add(GenerationRequest("r", (token,), SamplingParams(max_tokens=8), num_samples=32))
     events = engine.step()
+    assert engine.stats.running == 1
+    assert engine.stats.waiting == 0
+    events += drain(engine)
     assert Counter(event.index for event in events if isinstance(event, Finished)) == Counter(range(32))
-    assert not engine.has_work
 
 
 def test_numbers_that_are_not_finite_fail_each_document_once(tiny_checkpoint: Checkpoint) -> None:
