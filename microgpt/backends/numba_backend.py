@@ -30,6 +30,8 @@ from microgpt.backends.kernels.sample import (
     IN_OUTPUT,
     IN_PROMPT,
     MASKED,
+    NEXT_SEED,
+    NOT_BEGUN,
     NUM_FLOATS,
     NUM_INTS,
     NUM_REPORTED,
@@ -39,7 +41,6 @@ from microgpt.backends.kernels.sample import (
     SUPPRESSED,
     SampleRoom,
     Slots,
-    seed_tracks,
 )
 from microgpt.backends.tracks import Tracks
 from microgpt.checkpoint import Checkpoint, StoredTensor
@@ -179,7 +180,6 @@ class NumbaBackend:
             kernel.run(self._common, self._own, 0, 1, 0, self._byte)
             kernel.publish(self._control, 0)
             kernel.is_asleep(self._control, 0)
-            seed_tracks(self._slots.seeds, 0, 0, self._rng, np.uint64(0), np.uint64(0))
         self._run = entry(kernel.run, self._common, self._own, 0, 1, 0, self._byte)
         _log.info("CPU kernels ready in %.1f s", time.monotonic() - started)
 
@@ -265,15 +265,15 @@ class NumbaBackend:
         num_banned = self._mark(first, *marks)
         each = -(-len(samples) // num_tracks)
         ints = _SLOT_INTS.pack(
-            limit, 0, params.min_tokens, min(params.top_k, self.config.vocab_size), self._rng, num_banned,
-            each - 1, token_id, 0, False, False, 0, 0, 0, False,
+            limit, NOT_BEGUN, params.min_tokens, min(params.top_k, self.config.vocab_size), self._rng, num_banned,
+            each, token_id, 0, False, False, 0, 0, 0, False,
         )  # fmt: skip
         self._slot_ints[first * len(ints) : end * len(ints)] = ints * num_tracks
-        self._slots.ints[SAMPLES_LEFT, end - 1] = len(samples) - (num_tracks - 1) * each - 1
+        self._slots.ints[SAMPLES_LEFT, end - 1] = len(samples) - (num_tracks - 1) * each
         floats = _SLOT_FLOATS.pack(params.temperature, params.top_p, params.min_p, 1, 0, 0)
         self._slot_floats[first * len(floats) : end * len(floats)] = floats * num_tracks
         seed = np.uint64((params.seed + samples.start) % 2**64)
-        seed_tracks(self._slots.seeds, first, num_tracks, self._rng, seed, np.uint64(each))
+        self._slots.seeds[NEXT_SEED, first:end] = (self._numbers[:num_tracks] * each).astype(np.uint64) + seed
         self._cache.tables[first:end, : len(pages) // num_tracks] = np.array(pages).reshape(num_tracks, -1)
         self._limits[slot] = limit * each
         self._tracks[slot] = Tracks(range(first, end), token_id)

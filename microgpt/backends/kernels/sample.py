@@ -48,6 +48,7 @@ LIMIT, NUM_SAMPLED, MIN_TOKENS, TOP_K, RNG, NUM_BANNED, SAMPLES_LEFT, LAST_TOKEN
 ADJUSTED, IS_REPORTED, NUM_TOP, NUM_GIVEN, NUM_REPORTED = range(9, 14)
 MASKED = 14
 NUM_INTS = 15
+NOT_BEGUN = -1  # as NUM_SAMPLED: the first sample, counted among those that are left, begins with its first token
 TEMPERATURE, TOP_P, MIN_P, REPETITION, FREQUENCY, PRESENCE = range(6)  # of Slots.floats
 NUM_FLOATS = 6
 # Rows of Slots.by_token: whether a token is in the prompt, how often in the output, what is added to its logit.
@@ -119,18 +120,6 @@ def begin_sample(slots, slot):
     if slots.ints[ADJUSTED, slot]:
         for i in range(slots.by_token.shape[2]):
             slots.by_token[slot, IN_OUTPUT, i] = 0
-
-
-@njit(nogil=True, cache=True, _nrt=False)
-def seed_tracks(seeds, first, count, rng, seed, step):
-    """Start the generators of `count` slots from `first` on, whose seeds are `seed`, seed + step and so on."""
-    for slot in range(first, first + count):
-        if rng == REFERENCE_RNG:
-            seeds[START, slot] = seed if seed else np.uint64(1)
-        else:
-            seeds[START, slot] = _mix(seed + _GOLDEN)
-        seeds[NEXT_SEED, slot] = seed + np.uint64(1)
-        seed += step
 
 
 @njit(nogil=True, cache=True, _nrt=False)
@@ -396,6 +385,8 @@ def choose(z, at, vocab, stride, slots, slot, position, room):
     most, sound = _maximum(z, at, vocab)
     if not sound:
         return -1
+    if slots.ints[NUM_SAMPLED, slot] == NOT_BEGUN:
+        begin_sample(slots, slot)
     adjusted, banned = slots.ints[ADJUSTED, slot], slots.ints[NUM_BANNED, slot]
     if adjusted:
         _adjust(
