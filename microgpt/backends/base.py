@@ -82,6 +82,11 @@ class Backend(Protocol):
         where a slot takes one."""
         ...
 
+    def num_tracks(self, slot: int) -> int:
+        """How many samples of a prompt of one token a slot can make side by side, told of as if they had come one after
+        another."""
+        ...
+
     def open(
         self,
         slot: int,
@@ -91,6 +96,7 @@ class Backend(Protocol):
         prompt_ids: Sequence[int] = (),
         samples: range = range(1),
         output_ids: Sequence[int] = (),
+        num_tracks: int = 1,
     ) -> None:
         """Give a slot to a new sequence that may sample up to `limit` tokens in all.
 
@@ -102,6 +108,9 @@ class Backend(Protocol):
         pages: its page table, complete: one for every position it may reach, [0, num_prompt + limit - 1), as the last
         token sampled is never fed. Sequences may share pages of positions that are computed already; a backend writes
         only the positions that it is fed.
+
+        num_tracks: so many of the samples are made side by side, each on as many of the pages. The prompt is one token
+        then, nothing is reported or adjusted, and the slot is fed as if each sample began after the one before it.
         """
         ...
 

@@ -30,15 +30,19 @@ from microgpt.backends.kernels.sample import (
     IN_OUTPUT,
     IN_PROMPT,
     MASKED,
+    NEXT_SEED,
+    NOT_BEGUN,
     NUM_FLOATS,
     NUM_INTS,
     NUM_REPORTED,
     REFERENCE_RNG,
+    SAMPLES_LEFT,
     STOP,
     SUPPRESSED,
     SampleRoom,
     Slots,
 )
+from microgpt.backends.tracks import Tracks
 from microgpt.checkpoint import Checkpoint, StoredTensor
 from microgpt.config import ModelConfig
 from microgpt.constraints.grammar import mask_words
@@ -48,6 +52,7 @@ from microgpt.params import MAX_GIVEN_LOGPROBS, MAX_TOP_LOGPROBS, SamplingParams
 from microgpt.sampling import counter_start, reference_state
 
 _log = logging.getLogger(__name__)
+_new = tuple.__new__  # for tuples that have names, in half the time of their classes
 
 _MAX_STEPS = 256  # of a burst
 _MAX_TOKENS = 512  # fed by a burst beside one token a slot; or block_size, where that is more
@@ -71,9 +76,13 @@ def _column(fields: str) -> struct.Struct:
 
 
 _SLOT_INTS, _SLOT_FLOATS, _SLOT_SEEDS = _column(f"{NUM_INTS}q"), _column(f"{NUM_FLOATS}d"), _column("2Q")
-_FEED, _ROW = _column("6q"), struct.Struct("3q")
+_FEED, _ROW = _column("7q"), struct.Struct("3q")
 
-_RESULT = slice(kernel.NUM_SAMPLED_NOW, kernel.NUM_ENDS + 1)  # of what a burst leaves in a feed's column
+# How many samples a thread is given that one slot makes side by side, and how many slots may: a step of a model of 4
+# thousand parameters takes half as long a row with 8 rows as with one, and a slot as long as 40 tokens of it.
+_TRACKS_A_THREAD, _TRACK_SLOTS, _TRACK_PARAMETERS = 8, 4, 1 << 16
+
+_RESULT = slice(kernel.NUM_SAMPLED_NOW, kernel.IS_DONE + 1)  # of what a burst leaves in a feed's column
 
 _INT8_MAX, _FLOAT_BYTES = 127, 4
 _INT8 = ("int8", "w8a8")  # dtypes with weights, K and V in int8
@@ -114,6 +123,11 @@ class NumbaBackend:
         self.num_threads = min(num_threads or _num_cores(), kernel.MAX_TEAM)
         # Two for each thread: with more a step takes less time a row, but the engine more for the slots.
         self.sample_slots = 2 * self.num_threads
+        is_small = config.num_parameters <= _TRACK_PARAMETERS
+        self._num_tracks = min(_TRACKS_A_THREAD * self.num_threads, max_slots) if is_small else 1
+        self._tracks: dict[int, Tracks] = {}  # by slot
+        self._numbers = np.arange(max(_MAX_STEPS, self._num_tracks))
+        num_rows = max_slots + (_TRACK_SLOTS * self._num_tracks if self._num_tracks > 1 else 0)  # the kernels' slots
         self._rng = REFERENCE_RNG if rng == "reference" else DEFAULT_RNG
         self._kept = _common_dtype(checkpoint.tensors) if dtype == "float32" else "F32"
         self._weights = _weights(config, checkpoint.tensors, dtype, self._kept)
@@ -123,17 +137,17 @@ class NumbaBackend:
         self._cache = Cache(
             _zeros(self.num_pages * self._sizes.key_page, kept),
             _zeros(self.num_pages * self._sizes.value_page, kept),
-            np.zeros((max_slots, pages_for(config.block_size)), np.int32),
+            np.zeros((num_rows, pages_for(config.block_size)), np.int32),
         )
-        self._slots = _new_slots(config, max_slots)
+        self._slots = _new_slots(config, num_rows)
         # Slots with log probabilities of sampled tokens, and with those of a prompt's: of how many of the likeliest
         # tokens and of how many given ones they tell.
         self._reported: dict[int, tuple[int, int]] = {}
         self._limits = [0] * max_slots  # how many tokens each slot's samples may have in all
         # Of each slot: ids that are suppressed, and ids that stop.
-        self._marked: list[tuple[tuple[int, ...], tuple[int, ...]]] = [((), ())] * max_slots
+        self._marked: list[tuple[tuple[int, ...], tuple[int, ...]]] = [((), ())] * num_rows
         self._scored: dict[int, tuple[int, int]] = {}
-        self._feeds = _new_feeds(self._sizes, max_slots, _MAX_TOKENS + max_slots + config.block_size, number)
+        self._feeds = _new_feeds(self._sizes, num_rows, _MAX_TOKENS + num_rows + config.block_size, number)
         self._slot_ints, self._slot_floats, self._slot_seeds, self._tables, self._feed_ints, self._feed_rows = map(
             _bytes_of,
             (self._slots.ints, self._slots.floats, self._slots.seeds, self._cache.tables.T, self._feeds.ints,
@@ -145,16 +159,16 @@ class NumbaBackend:
         self._common = kernel.Common(
             self._sizes, self._weights, self._cache, self._slots, self._feeds,
             _new_room(self._sizes, number),
-            _zeros(min(kernel.BLOCK_ROWS, max_slots) * self._sizes.logits_stride, number),
-            _new_columns(_ROW, max_slots), _zeros(self._sizes.logits_stride // LANES + 1, np.float64),
+            _zeros(min(kernel.BLOCK_ROWS, num_rows) * self._sizes.logits_stride, number),
+            _new_columns(_ROW, num_rows), _zeros(self._sizes.logits_stride // LANES + 1, np.float64),
             self._control, self._control.view(np.float64),
         )  # fmt: skip
-        self._own = _new_own(self._sizes, max_slots, number)
+        self._own = _new_own(self._sizes, num_rows, number)
         self._byte = np.zeros(1, np.uint8)
         self._warm_up()
         self._team = None
         if self.num_threads > 1:
-            others = [_new_own(self._sizes, max_slots, number) for _ in range(1, self.num_threads)]
+            others = [_new_own(self._sizes, num_rows, number) for _ in range(1, self.num_threads)]
             self._team = _Team(self._common, others)
             weakref.finalize(self, self._team.stop)
 
@@ -176,6 +190,9 @@ class NumbaBackend:
         if self._team is not None:
             self._team.stop()
 
+    def num_tracks(self, slot: int) -> int:
+        return self._num_tracks if slot < _TRACK_SLOTS else 1
+
     def open(
         self,
         slot: int,
@@ -185,7 +202,13 @@ class NumbaBackend:
         prompt_ids: Sequence[int] = (),
         samples: range = range(1),
         output_ids: Sequence[int] = (),
+        num_tracks: int = 1,
     ) -> None:
+        if self._tracks:
+            self._tracks.pop(slot, None)
+        if num_tracks > 1:
+            self._open_tracks(slot, params, limit, pages, prompt_ids[0], samples, num_tracks)
+            return
         slots = self._slots
         num_banned = self._mark(slot, params.suppress_token_ids, params.end_token_ids)
         num_top = num_given = 0
@@ -224,6 +247,39 @@ class NumbaBackend:
         struct.pack_into(f"{len(pages)}i", self._tables, slot * self._table_bytes, *pages)
         self._limits[slot] = limit * num_samples
 
+    def _open_tracks(
+        self,
+        slot: int,
+        params: SamplingParams,
+        limit: int,
+        pages: Sequence[int],
+        token_id: int,
+        samples: range,
+        num_tracks: int,
+    ) -> None:
+        """Give each track a slot of the kernels' own, past those that the engine knows."""
+        first = self.num_slots + slot * self._num_tracks
+        end = first + num_tracks
+        marks = params.suppress_token_ids, params.end_token_ids
+        if self._marked[first] != marks:
+            for other in range(first + 1, first + self._num_tracks):
+                self._mark(other, *marks)
+        num_banned = self._mark(first, *marks)
+        each = -(-len(samples) // num_tracks)
+        ints = _SLOT_INTS.pack(
+            limit, NOT_BEGUN, params.min_tokens, min(params.top_k, self.config.vocab_size), self._rng, num_banned,
+            each, token_id, 0, False, False, 0, 0, 0, False,
+        )  # fmt: skip
+        self._slot_ints[first * len(ints) : end * len(ints)] = ints * num_tracks
+        self._slots.ints[SAMPLES_LEFT, end - 1] = len(samples) - (num_tracks - 1) * each
+        floats = _SLOT_FLOATS.pack(params.temperature, params.top_p, params.min_p, 1, 0, 0)
+        self._slot_floats[first * len(floats) : end * len(floats)] = floats * num_tracks
+        seed = np.uint64((params.seed + samples.start) % 2**64)
+        self._slots.seeds[NEXT_SEED, first:end] = (self._numbers[:num_tracks] * each).astype(np.uint64) + seed
+        self._cache.tables[first:end, : len(pages) // num_tracks] = np.array(pages).reshape(num_tracks, -1)
+        self._limits[slot] = limit * each
+        self._tracks[slot] = Tracks(range(first, end), token_id)
+
     def _mark(self, slot: int, suppressed: tuple[int, ...], stops: tuple[int, ...]) -> int:
         """Note which ids are suppressed, and which stop a slot's sequence; how many ids that are."""
         before = self._marked[slot]
@@ -240,53 +296,110 @@ class NumbaBackend:
         return len(banned)
 
     def burst(self, feeds: Sequence[Feed], max_steps: int, time_limit_s: float) -> list[Burst]:
-        state, control = self._feeds, self._control
-        at = 0
-        for i, feed in enumerate(feeds):
+        control, max_steps = self._control, min(max_steps, _MAX_STEPS)
+        num_feeds, num_fed, most_rows = self._lay_out(feeds, max_steps)
+        num_scored = self._want_scores(feeds, num_fed) if self._scored else 0
+        if self._reported:
+            self._slots.ints[NUM_REPORTED] = 0
+        control[kernel.NUM_FEEDS], control[kernel.NUM_TOKENS] = num_feeds, num_fed
+        control[kernel.NUM_SCORED], control[kernel.MAX_STEPS] = num_scored, max_steps
+        control[kernel.DEADLINE] = time.monotonic_ns() + int(time_limit_s * 1e9)
+        is_solo = most_rows == 1 or most_rows * self._num_parameters < _SOLO_PRODUCTS
+        if self._team is None or is_solo or (num_fed == 1 and not self._shares_one):
+            control[kernel.COLUMNS] = 0
+            team = 1
+        else:
+            control[kernel.COLUMNS] = self._uses_columns or (num_feeds == 1 and self._shares_one)
+            team = self.num_threads
+            self._team.begin()
+        self._run(self._common, self._own, 0, team, 0, self._byte)
+        return self._bursts(feeds, self._scores(feeds) if num_scored else {})
+
+    def _lay_out(self, feeds: Sequence[Feed], max_steps: int) -> tuple[int, int, int]:
+        """Describe feeds to the kernels: (how many the kernels see, of how many rows, most rows in the whole burst)."""
+        state = self._feeds
+        i = at = most_rows = 0
+        for feed in feeds:
             count = len(feed.token_ids)
+            steps = min(max_steps, self._limits[feed.slot]) if feed.sample else 0
+            if self._tracks and feed.slot in self._tracks:
+                count = self._feed_tracks(self._tracks[feed.slot], i, at)
+                i, at, most_rows = i + count, at + count, most_rows + count * (steps + 1)
+                continue
             if count == 1:
                 _ROW.pack_into(self._feed_rows, at * _ROW.size, i, feed.token_ids[0], feed.start)
             else:
                 state.rows[kernel.FEED, at : at + count] = i
                 state.rows[kernel.TOKEN, at : at + count] = feed.token_ids
                 state.rows[kernel.POSITION, at : at + count] = np.arange(feed.start, feed.start + count)
-            at += count
-            _FEED.pack_into(self._feed_ints, i * _FEED.size, feed.slot, feed.sample, at, 0, 0, 0)
+            at, most_rows = at + count, most_rows + count + steps
+            _FEED.pack_into(self._feed_ints, i * _FEED.size, feed.slot, feed.sample, at, 0, 0, 0, 0)
             if feed.allowed is not None:
                 assert max_steps == 1
                 self._slots.allowed[feed.slot] = feed.allowed
                 self._slots.ints[MASKED, feed.slot] = True
-        num_scored = self._want_scores(feeds, at) if self._scored else 0
-        if self._reported:
-            self._slots.ints[NUM_REPORTED] = 0
-        control[kernel.NUM_FEEDS], control[kernel.NUM_TOKENS], control[kernel.NUM_SCORED] = len(feeds), at, num_scored
-        control[kernel.MAX_STEPS] = min(max_steps, _MAX_STEPS)
-        control[kernel.DEADLINE] = time.monotonic_ns() + int(time_limit_s * 1e9)
-        most = min(max_steps, _MAX_STEPS)
-        rows = at + sum([min(most, self._limits[feed.slot]) for feed in feeds if feed.sample])
-        is_solo = rows == 1 or rows * self._num_parameters < _SOLO_PRODUCTS
-        if self._team is None or is_solo or (at == 1 and not self._shares_one):
-            control[kernel.COLUMNS] = 0
-            team = 1
-        else:
-            control[kernel.COLUMNS] = self._uses_columns or (len(feeds) == 1 and self._shares_one)
-            team = self.num_threads
-            self._team.begin()
-        self._run(self._common, self._own, 0, team, 0, self._byte)
-        scores = self._scores(feeds) if num_scored else {}
+            i += 1
+        return i, at, most_rows
+
+    def _feed_tracks(self, tracks: Tracks, i: int, at: int) -> int:
+        """Describe tracks as feeds i.. of rows at..; how many they are."""
+        count = len(tracks.places)
+        numbers, ints, rows = self._numbers[:count], self._feeds.ints[:, i : i + count], self._feeds.rows
+        ints[kernel.SLOT] = tracks.places
+        ints[kernel.SAMPLES] = 1
+        ints[kernel.END] = numbers + (at + 1)
+        ints[kernel.NUM_SAMPLED_NOW :] = 0
+        rows[kernel.FEED, at : at + count] = numbers + i
+        rows[kernel.TOKEN, at : at + count] = tracks.token_ids
+        rows[kernel.POSITION, at : at + count] = tracks.positions
+        return count
+
+    def _bursts(self, feeds: Sequence[Feed], scores: dict[int, tuple[TokenLogprobs, ...]]) -> list[Burst]:
+        """What came of each feed."""
         bursts = []
-        at = 0
-        for feed, (count, failed, num_ends) in zip(feeds, state.ints.T[: len(feeds), _RESULT].tolist(), strict=True):
-            token_ids = tuple(self._sampled[at : at + count].tolist())
-            ends = tuple(self._sampled[at + _MAX_STEPS : at + _MAX_STEPS + num_ends].tolist()) if num_ends else ()
-            at += 2 * _MAX_STEPS
+        results = iter(self._feeds.ints.T[: int(self._control[kernel.NUM_FEEDS]), _RESULT].tolist())
+        i = 0
+        for feed in feeds:
+            if self._tracks and feed.slot in self._tracks:
+                tracks = self._tracks[feed.slot]
+                count = len(tracks.places)
+                bursts.append(self._told(tracks, i, list(itertools.islice(results, count))))
+                i += count
+                continue
+            count, failed, num_ends, _ = next(results)
+            at = i * 2 * _MAX_STEPS
+            i += 1
             if failed & kernel.FED:
                 bursts.append(Burst((), NumericalError(_NOT_FINITE)))
                 continue
+            token_ids = tuple(self._sampled[at : at + count].tolist())
+            ends = tuple(self._sampled[at + _MAX_STEPS : at + _MAX_STEPS + num_ends].tolist()) if num_ends else ()
             error = NumericalError(_NOT_FINITE) if failed else None
             logprobs = self._reports(feed.slot, count) if self._reported else ()
-            bursts.append(Burst(token_ids, error, ends, logprobs, scores.get(feed.slot, ()) if scores else ()))
+            bursts.append(_new(Burst, (token_ids, error, ends, logprobs, scores.get(feed.slot, ()) if scores else ())))
         return bursts
+
+    def _told(self, tracks: Tracks, i: int, results: list[list[int]]) -> Burst:
+        """What there is to tell of a slot's tracks, feeds i.. of the last burst, of which the kernels say `results`."""
+        counts, failed, num_ends, are_done = zip(*results, strict=True)
+        if any(failed):
+            return Burst((), NumericalError(_NOT_FINITE))
+        sampled = self._feeds.sampled[i : i + len(counts)]
+        if tracks.is_new and all(are_done):  # all at once: most often that is all that there is
+            longest, most = max(counts), max(num_ends) + 1
+            lengths = np.array(counts)
+            token_ids = sampled[:, kernel.TOKENS, :longest]
+            token_ids = token_ids[self._numbers[:longest] < lengths[:, None]] if min(counts) < longest else token_ids
+            ends = sampled[:, kernel.ENDS, :most] + (lengths.cumsum() - lengths)[:, None]
+            num_told = sum(num_ends) + len(counts) - 1  # the last track may have fewer than the others
+            return Burst(tuple(token_ids.ravel().tolist()), None, tuple(ends.ravel()[:num_told].tolist()))
+        token_ids, ends = tracks.take(
+            [
+                (tokens[:count], ends[: num + is_done], is_done)
+                for (tokens, ends), (count, _, num, is_done) in zip(sampled.tolist(), results, strict=True)
+            ]
+        )
+        return Burst(tuple(token_ids), None, tuple(ends))
 
     def pack(self, checkpoint: Checkpoint) -> Callable[[], None]:
         """The kernels' threads know the arrays by address, so the new numbers are copied into them, and must be of the
@@ -307,7 +420,7 @@ class NumbaBackend:
         """What the last burst reported of the `count` tokens that it sampled for a slot."""
         if slot not in self._reported:
             return ()
-        at = slot * (self._slots.reports.size // self.num_slots)
+        at = slot * (self._slots.reports.size // self._slots.ints.shape[1])
         return _token_logprobs(self._slots.reports[at:], count, *self._reported[slot])
 
     def _want_scores(self, feeds: Sequence[Feed], num_tokens: int) -> int:
@@ -322,7 +435,7 @@ class NumbaBackend:
                 state.scored[kernel.SCORED, scored] = feed.scored_ids
                 state.scored[kernel.REPORT_AT, scored] = np.arange(to, end, (end - to) // count)
                 total, to = total + count, end
-            start += len(feed.token_ids)
+            start += len(self._tracks[feed.slot].places) if feed.slot in self._tracks else len(feed.token_ids)
         return total
 
     def _scores(self, feeds: Sequence[Feed]) -> dict[int, tuple[TokenLogprobs, ...]]:

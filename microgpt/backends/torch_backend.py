@@ -79,6 +79,9 @@ class TorchBackend:
         self._places = torch.zeros((max_slots, width), dtype=torch.long, device=self.device)
         self._sampler = TorchSampler(max_slots, config.vocab_size, self.device, rng)
 
+    def num_tracks(self, slot: int) -> int:
+        return 1
+
     def open(
         self,
         slot: int,
@@ -88,8 +91,9 @@ class TorchBackend:
         prompt_ids: Sequence[int] = (),
         samples: range = range(1),
         output_ids: Sequence[int] = (),
+        num_tracks: int = 1,
     ) -> None:
-        assert len(samples) == 1
+        assert len(samples) == num_tracks == 1
         self._sampler.open(slot, params, limit, prompt_ids, samples.start, output_ids)
         places = torch.tensor(pages)[:, None] * PAGE_TOKENS + torch.arange(PAGE_TOKENS)  # (pages, 16)
         self._places[slot, : places.numel()] = places.flatten()

@@ -14,7 +14,15 @@ from microgpt.engine import scheduler
 from microgpt.engine.guide import Guide, MaskRoom, merged
 from microgpt.engine.kv_memory import KVMemory
 from microgpt.engine.prefix_cache import PrefixCache
-from microgpt.engine.scheduler import BURST_TIME_S, RESERVED_PART, guided, guided_time, plan, samples_for_slot
+from microgpt.engine.scheduler import (
+    BURST_TIME_S,
+    RESERVED_PART,
+    guided,
+    guided_time,
+    plan,
+    samples_for_slot,
+    samples_for_tracks,
+)
 from microgpt.engine.sequence import Job, Sequence
 from microgpt.errors import ConstraintError, InvalidRequest, NumericalError
 from microgpt.logprobs import TokenLogprobs
@@ -381,18 +389,16 @@ class Engine:
     def _open(self, job: Job, shared: list[int], count: int) -> None:
         """Start a sequence on `shared` pages from the prefix cache and `count` pages of its own."""
         self._memory.hold(shared)
-        self._prefixes.make_room(count)
         request, first, rules = job.request, job.next_sample, job.stop_rules
-        num_samples = 1
-        sample_slots = self.backend.sample_slots
-        if sample_slots and request.num_samples > 1 and job.can_repeat:
-            free_slots = max(1, len(self._free_slots) - self._num_reserved)
-            num_samples = samples_for_slot(job, free_slots, sample_slots, self._num_parameters)
+        slot = heapq.heappop(self._free_slots)
+        num_samples, num_tracks = self._share(job, slot)
+        count *= num_tracks
+        self._prefixes.make_room(count)
         job.next_sample += num_samples
         sequence = Sequence(
             job,
             samples=range(first, job.next_sample),
-            slot=heapq.heappop(self._free_slots),
+            slot=slot,
             pages=shared + self._memory.take(count),
             kept_pages=shared,
             num_cached=len(shared) * PAGE_TOKENS,
@@ -401,13 +407,34 @@ class Engine:
             queue_s=self._clock() - job.added_at,
             is_scoring=job.wants_scores,
             guide=Guide(request.constraint, request.params) if request.constraint is not None and job.limit else None,
+            is_flushed=num_tracks > 1,  # which page holds what of which sample is the backend's affair
         )
         self._num_guided += sequence.guide is not None
-        self._running[sequence.slot] = sequence
+        self._running[slot] = sequence
         self._count_prompt(sequence)
         self.backend.open(
-            sequence.slot, request.params, job.limit, sequence.pages, request.prompt_ids, sequence.samples
+            slot,
+            request.params,
+            job.limit,
+            sequence.pages,
+            request.prompt_ids,
+            sequence.samples,
+            num_tracks=num_tracks,
         )
+
+    def _share(self, job: Job, slot: int) -> tuple[int, int]:
+        """How many of a job's waiting samples a slot makes, and how many of them side by side."""
+        sample_slots, num_free = self.backend.sample_slots, len(self._free_slots)
+        if not sample_slots or job.num_waiting == 1 or not job.can_repeat:
+            return 1, 1
+        if job.can_split:
+            # A sequence in each free slot must find its pages, whatever happens here.
+            spare = self._memory.available_beside(()) - num_free * pages_for(self.config.block_size)
+            most_tracks = min(self.backend.num_tracks(slot), spare // job.num_pages)
+            if most_tracks > 1:
+                return samples_for_tracks(job, most_tracks, self._num_parameters)
+        free_slots = max(1, num_free + 1 - self._num_reserved)
+        return samples_for_slot(job, free_slots, sample_slots, self._num_parameters), 1
 
     def _reopen(self, sequence: Sequence) -> bool:
         """Give a retracted sequence slot and pages again; False where there are too few."""

@@ -30,6 +30,10 @@ def plan(running: Iterable[Sequence]) -> tuple[list[Sequence], list[Feed], int]:
     feeds: list[Feed] = []
     budget, max_steps = PREFILL_TOKENS, BURST_STEPS
     for sequence in running:
+        if sequence.is_decoding:  # most of them, most of the time
+            sequences.append(sequence)
+            feeds.append(Feed(sequence.slot, sequence.output_ids[-1:], sequence.num_computed, True))
+            continue
         if sequence.guide is not None and sequence.awaits_mask:
             continue
         weight = 1
@@ -72,3 +76,12 @@ def samples_for_slot(job: Job, free_slots: int, sample_slots: int, num_parameter
     sample_slots: as backends say it, at least one."""
     spread = max(-(-job.request.num_samples // sample_slots), -(-job.num_waiting // free_slots))
     return max(1, min(spread, job.num_waiting, SLOT_PRODUCTS // (job.limit * num_parameters)))
+
+
+def samples_for_tracks(job: Job, most_tracks: int, num_parameters: int) -> tuple[int, int]:
+    """(how many of a job's waiting samples a slot takes that makes up to most_tracks side by side, on how many tracks).
+    No track but the last has fewer samples than others."""
+    each = min(-(-job.num_waiting // most_tracks), SLOT_PRODUCTS // (job.limit * num_parameters))
+    num_samples = min(job.num_waiting, most_tracks * max(1, each))
+    each = -(-num_samples // most_tracks)
+    return num_samples, -(-num_samples // each)

@@ -50,6 +50,13 @@ class Job:
         plain = self.stop_rules is None and request.constraint is None
         return self.limit > 0 and plain and request.params.prompt_logprobs_start is None
 
+    @property
+    def can_split(self) -> bool:
+        """Whether one slot may make several samples side by side: so far they have nothing in common but one token."""
+        params = self.request.params
+        is_plain = not (params.logprobs or params.has_penalties or params.logit_bias)
+        return len(self.request.prompt_ids) == 1 and is_plain
+
     def is_end(self, token_ids: SequenceOf[int], start: int) -> bool:
         """Whether token_ids[start:] are a whole sample, where nothing but sampling happens."""
         return len(token_ids) - start >= self.limit or (
@@ -84,8 +91,8 @@ class Sequence:
     its tokens that are known. output_ids, text_stream: of the sample being made. stops: looks for stops in its text,
     None without; then there is one sample, as another one that the slot had begun could not be taken back. guide: its
     constraint, None without; then there is one sample, too. queue_s: how long its first slot took to come. num_resumed:
-    how many of output_ids it had when it got its slot; they are prefilled like the prompt. is_flushed: the prefix cache
-    was emptied since then, so what it computed must not enter it.
+    how many of output_ids it had when it got its slot; they are prefilled like the prompt. is_flushed: what it
+    computes must not enter the prefix cache, as that was emptied since then, or its samples are made side by side.
     """
 
     job: Job
@@ -123,6 +130,11 @@ class Sequence:
         """Whether some of the prompt, or of what is prefilled with it, is not in KV memory yet, so that nothing was
         sampled in this slot."""
         return len(self.output_ids) == self.num_resumed
+
+    @property
+    def is_decoding(self) -> bool:
+        """Whether what comes next is one token, and no constraint has a say in it."""
+        return len(self.output_ids) > self.num_resumed and self.guide is None
 
     @property
     def num_prefill(self) -> int:
@@ -206,9 +218,8 @@ class Sequence:
                 text = self.text_stream.push(token_ids) if reason is None else self.text_stream.push_last(token_ids)
             elif reason is not None:
                 text += stops.finish(self.text_stream.flush())
-        event = TokenEvent(
-            request.id, token_ids, text, self.samples.start, logprobs[: len(token_ids)], self.num_reused
-        )  # fmt: skip
+        told = logprobs[: len(token_ids)]
+        event = _new(TokenEvent, (request.id, token_ids, text, self.samples.start, told, self.num_reused))
         if reason is None:
             return event, None
         return event, self.finished(reason, matched)
@@ -242,10 +253,9 @@ class Sequence:
             num_tokens = num_before + end - start
             if num_tokens != usage.completion_tokens or num_reused != usage.num_cached:  # most often it is as before
                 usage = Usage(num_prompt, num_tokens, num_reused)
-            events += (
-                _new(TokenEvent, (request_id, token_ids[start:end], text, index, logprobs[start:end], num_reused)),
-                _new(Finished, (request_id, reason, usage, index, matched, queue_s, num_retractions)),
-            )
+            told = logprobs[start:end] if logprobs else ()
+            events.append(_new(TokenEvent, (request_id, token_ids[start:end], text, index, told, num_reused)))
+            events.append(_new(Finished, (request_id, reason, usage, index, matched, queue_s, num_retractions)))
             index, start, num_before, num_reused = index + 1, end, 0, num_prompt - 1
         self.samples = range(index, self.samples.stop)
         if self.samples:

@@ -62,12 +62,12 @@ class OurEngine:
         self._checkpoint = random_checkpoint(shape, _STORED.get(self._dtype, "F32"))
         self._random = random.Random(0)
         self._num_requests = 0
-        self._live: set[str] = set()
+        self._asked: list[str] = []
         self._engine = build(self._checkpoint, self._backend, self._dtype, 1)
         self.about = {"name": "microgpt", "version": microgpt.__version__}
 
     def start(self, batch: int) -> None:
-        self._live.clear()
+        self._asked.clear()
         del self._engine  # its memory first
         self._engine = build(self._checkpoint, self._backend, self._dtype, batch)
         self._use_all_memory()
@@ -136,7 +136,6 @@ class OurEngine:
                 tokens += len(event.token_ids)
             elif isinstance(event, Finished):
                 finished += 1
-                self._live.discard(event.request_id)
             elif isinstance(event, Failed):
                 raise event.error
         return tokens, finished
@@ -158,12 +157,13 @@ class OurEngine:
         params = SamplingParams(max_tokens=max(1, num_tokens), temperature=TEMPERATURE, seed=self._num_requests << 16)
         request_id = str(self._num_requests)
         self._engine.add(GenerationRequest(request_id, tuple(prompt), params, num_samples=num_samples))
-        self._live.add(request_id)
+        self._asked.append(request_id)
 
     def _cancel_all(self) -> None:
         """End what an earlier measurement left running."""
-        for request_id in self._live:
+        for request_id in self._asked:  # most of them have ended long ago
             self._engine.cancel(request_id)
+        self._asked.clear()
         while self._engine.has_work:
             self._step()
 

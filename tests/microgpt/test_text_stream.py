@@ -2,13 +2,16 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt.text_stream import WHITE_SPACE, TextStream, TrimStream
-from microgpt.tokenizers import BpeTokenizer, train_bpe
+from microgpt.tokenizers import BpeTokenizer, CharTokenizer, Tokenizer, train_bpe
 
 TOKENIZER: BpeTokenizer = train_bpe(["héllo wörld 🙂 日本語"], 270, chat=True)
+CHARS = CharTokenizer([chr(ord(" ") + i) for i in range(TOKENIZER.vocab_size - 4)], chat=True)  # as many ids
+BOTH = pytest.mark.parametrize("tokenizer", [TOKENIZER, CHARS])
 IDS = st.lists(st.integers(0, TOKENIZER.vocab_size - 1), max_size=60)
 
 
@@ -17,28 +20,33 @@ def cut(items: list[int] | str, cuts: list[int]) -> list:
     return [items[a:b] for a, b in pairwise(places)]
 
 
+@BOTH
 @given(IDS, st.lists(st.integers(0, 100), max_size=20))
-def test_pieces_joined_equal_the_decoding_of_all_tokens(ids: list[int], cuts: list[int]) -> None:
-    stream = TextStream(TOKENIZER)
+def test_pieces_joined_equal_the_decoding_of_all_tokens(tokenizer: Tokenizer, ids: list[int], cuts: list[int]) -> None:
+    stream = TextStream(tokenizer)
     pieces = [stream.push(part) for part in cut(ids, cuts)]
-    assert "".join(pieces) + stream.flush() == TOKENIZER.decode(ids)
+    assert "".join(pieces) + stream.flush() == tokenizer.decode(ids)
 
 
+@BOTH
 @given(IDS, st.lists(st.integers(0, 100), max_size=20))
-def test_pieces_are_what_pushing_token_by_token_gives(ids: list[int], cuts: list[int]) -> None:
-    one_by_one, stream = TextStream(TOKENIZER), TextStream(TOKENIZER)
+def test_pieces_are_what_pushing_token_by_token_gives(tokenizer: Tokenizer, ids: list[int], cuts: list[int]) -> None:
+    one_by_one, stream = TextStream(tokenizer), TextStream(tokenizer)
     expected = [one_by_one.push([token]) for token in ids]
     assert [piece for part in cut(ids, cuts) for piece in stream.pieces(part)] == expected
     assert stream.flush() == one_by_one.flush()
 
 
+@BOTH
 @given(IDS, st.lists(IDS, max_size=5))
-def test_sequences_that_end_one_after_another_have_the_texts_of_each(begun: list[int], rest: list[list[int]]) -> None:
-    stream = TextStream(TOKENIZER)
+def test_sequences_that_end_one_after_another_have_the_texts_of_each(
+    tokenizer: Tokenizer, begun: list[int], rest: list[list[int]]
+) -> None:
+    stream = TextStream(tokenizer)
     first = stream.push(begun)
     ends = [sum(map(len, rest[: i + 1])) for i in range(len(rest))]
     texts = stream.push_whole([token for ids in rest for token in ids], ends)
-    whole = [TOKENIZER.decode(ids) for ids in [begun + rest[0], *rest[1:]]] if rest else []
+    whole = [tokenizer.decode(ids) for ids in [begun + rest[0], *rest[1:]]] if rest else []
     assert [first + text if i == 0 else text for i, text in enumerate(texts)] == whole
 
 
@@ -50,11 +58,12 @@ def test_characters_are_never_split(text: str) -> None:
     assert stream.flush() == ""
 
 
-def test_special_tokens_show_only_as_asked() -> None:
-    assert TOKENIZER.chat is not None
-    ids = [TOKENIZER.bos, *TOKENIZER.encode("hello"), TOKENIZER.chat.end_turn, *TOKENIZER.encode("world")]
-    assert TextStream(TOKENIZER).push(ids) == "helloworld"
-    assert TextStream(TOKENIZER, {TOKENIZER.chat.end_turn: "\n"}).push(ids) == "hello\nworld"
+@BOTH
+def test_special_tokens_show_only_as_asked(tokenizer: Tokenizer) -> None:
+    assert tokenizer.chat is not None
+    ids = [tokenizer.bos, *tokenizer.encode("hello"), tokenizer.chat.end_turn, *tokenizer.encode("world")]
+    assert TextStream(tokenizer).push(ids) == "helloworld"
+    assert TextStream(tokenizer, {tokenizer.chat.end_turn: "\n"}).push(ids) == "hello\nworld"
 
 
 WHITE = st.sampled_from(WHITE_SPACE)

@@ -75,8 +75,8 @@ _IDLE_SPINS, _IDLE_YIELDS = 2000, 3000
 
 
 # Rows of Feeds.ints: each feed's slot, whether it samples, where its tokens end among all, how many tokens it sampled,
-# whether it failed, and when, and how many samples ended that another one follows.
-SLOT, SAMPLES, END, NUM_SAMPLED_NOW, FAILED, NUM_ENDS = range(6)
+# whether it failed, and when, how many samples ended that another one follows, and whether the last one has ended.
+SLOT, SAMPLES, END, NUM_SAMPLED_NOW, FAILED, NUM_ENDS, IS_DONE = range(7)
 FED, SAMPLED = 1, 2  # bits of FAILED
 TOKENS, ENDS = range(2)  # of Feeds.sampled
 # Rows of Feeds.rows and of a `going`: a row's feed, token and position.
@@ -88,9 +88,9 @@ SCORED, REPORT_AT = range(2)
 class Feeds(NamedTuple):
     """What a burst is given and what comes of it.
 
-    ints: (6, feeds) int64, by the names above. rows: (3, all fed tokens) int64, in the feeds' order. last: (feeds,
+    ints: (7, feeds) int64, by the names above. rows: (3, all fed tokens) int64, in the feeds' order. last: (feeds,
     x_stride), flat, the hidden state after each feed's last token. sampled: (feeds, 2, most steps) int32, tokens, and
-    where samples ended that another one follows, as counts of them. scored: (2, all fed tokens) int64, read where NUM_SCORED is not 0. reports:
+    where samples ended, as counts of them. scored: (2, all fed tokens) int64, read where NUM_SCORED is not 0. reports:
     float64, flat, of scored tokens as Slots.reports has them of sampled ones.
     """
 
@@ -326,9 +326,10 @@ def _take(slots, feeds, feed, token, position):
         slots.by_token[slot, IN_OUTPUT, token] += 1
     if not slots.marks[slot, token] & STOP and slots.ints[NUM_SAMPLED, slot] < slots.ints[LIMIT, slot]:
         return token, position
-    if slots.ints[SAMPLES_LEFT, slot] == 0:
-        return -1, 0
     feeds.sampled[feed, ENDS, feeds.ints[NUM_ENDS, feed]] = count + 1
+    if slots.ints[SAMPLES_LEFT, slot] == 0:
+        feeds.ints[IS_DONE, feed] = 1
+        return -1, 0
     feeds.ints[NUM_ENDS, feed] += 1
     begin_sample(slots, slot)
     return slots.ints[LAST_TOKEN, slot], slots.ints[LAST_POSITION, slot]

@@ -50,6 +50,7 @@ LIMIT, NUM_SAMPLED, MIN_TOKENS, TOP_K, RNG, NUM_BANNED, SAMPLES_LEFT, LAST_TOKEN
 ADJUSTED, IS_REPORTED, NUM_TOP, NUM_GIVEN, NUM_REPORTED = range(9, 14)
 MASKED = 14
 NUM_INTS = 15
+NOT_BEGUN = -1  # as NUM_SAMPLED: the first sample, counted among those that are left, begins with its first token
 TEMPERATURE, TOP_P, MIN_P, REPETITION, FREQUENCY, PRESENCE = range(6)  # of Slots.floats
 NUM_FLOATS = 6
 # Rows of Slots.by_token: whether a token is in the prompt, how often in the output, what is added to its logit.
@@ -394,6 +395,8 @@ def choose(z, at, vocab, stride, slots, slot, position, room):
     most, sound = _maximum(z, at, vocab)
     if not sound:
         return -1
+    if slots.ints[NUM_SAMPLED, slot] == NOT_BEGUN:
+        begin_sample(slots, slot)
     adjusted, banned = slots.ints[ADJUSTED, slot], slots.ints[NUM_BANNED, slot]
     if adjusted:
         _adjust(
