@@ -91,6 +91,17 @@ def test_matmul_gives_a_row_the_same_bits_in_any_number_of_rows(n: int, depth: i
         assert multiply(STORE, x[:rows], w, outputs(rows, w)).tobytes() == alone[:rows].tobytes()
 
 
+@pytest.mark.parametrize("number", [np.float32, np.float64])
+def test_matmul_gives_a_row_the_same_bits_where_rows_and_depth_need_several_blocks(
+    number: type, rng: np.random.Generator
+) -> None:
+    """More than 64 rows, with some left over, and a depth that is no multiple of 128 nor of 4."""
+    w, x = rng.standard_normal((70, 301)).astype(number), rng.standard_normal((83, 301)).astype(number)
+    together = multiply(STORE, x, w, outputs(83, w, number))
+    alone = np.concatenate([multiply(STORE, x[r : r + 1], w, outputs(1, w, number)) for r in range(83)])
+    assert together.tobytes() == alone.tobytes()
+
+
 def test_matmul_gives_the_same_bits_however_the_outputs_are_split(rng: np.random.Generator) -> None:
     w, x = rng.standard_normal((300, 40)).astype(np.float32), rng.standard_normal((5, 40)).astype(np.float32)
     whole = multiply(STORE, x, w, outputs(5, w))
@@ -107,20 +118,22 @@ def test_matmul_sums_in_the_order_of_k(rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(multiply(STORE, x, w, outputs(7, w))[:, :50], in_order(x, w))
 
 
-@pytest.mark.parametrize("rows", [1, 3, 8, 19])
-def test_matmul_can_add_to_what_is_there_and_cut_off_at_zero(rows: int, rng: np.random.Generator) -> None:
-    w, x = rng.standard_normal((64, 20)).astype(np.float32), rng.standard_normal((rows, 20)).astype(np.float32)
+@pytest.mark.parametrize(("rows", "depth"), [(1, 20), (3, 20), (8, 20), (19, 20), (19, 300)])
+def test_matmul_can_add_to_what_is_there_and_cut_off_at_zero(rows: int, depth: int, rng: np.random.Generator) -> None:
+    w, x = rng.standard_normal((64, depth)).astype(np.float32), rng.standard_normal((rows, depth)).astype(np.float32)
     plain = multiply(STORE, x, w, outputs(rows, w))
     there = rng.standard_normal(plain.shape).astype(np.float32)
     np.testing.assert_array_equal(multiply(ADD, x, w, there.copy()), there + plain)
     np.testing.assert_array_equal(multiply(RELU, x, w, outputs(rows, w)), np.maximum(plain, 0))
 
 
-@pytest.mark.parametrize("rows", [1, 2, 4, 9])
-def test_weights_stored_in_16_bits_give_the_bits_of_their_float32_values(rows: int, rng: np.random.Generator) -> None:
-    x = rng.standard_normal((rows, 24)).astype(np.float32)
-    half = rng.standard_normal((96, 24)).astype(np.float16)
-    brain = (rng.standard_normal((96, 24)).astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
+@pytest.mark.parametrize(("rows", "depth"), [(1, 24), (2, 24), (4, 24), (9, 24), (25, 300)])
+def test_weights_stored_in_16_bits_give_the_bits_of_their_float32_values(
+    rows: int, depth: int, rng: np.random.Generator
+) -> None:
+    x = rng.standard_normal((rows, depth)).astype(np.float32)
+    half = rng.standard_normal((96, depth)).astype(np.float16)
+    brain = (rng.standard_normal((96, depth)).astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
     for stored, wide in (
         (half.view(np.int16), half.astype(np.float32)),
         (brain, (brain.astype(np.uint32) << 16).view(np.float32)),
@@ -129,10 +142,10 @@ def test_weights_stored_in_16_bits_give_the_bits_of_their_float32_values(rows: i
         assert y.tobytes() == multiply(STORE, x, wide, outputs(rows, wide)).tobytes()
 
 
-@pytest.mark.parametrize("rows", [1, 2, 4, 9])
-def test_int8_weights_are_scaled_by_output(rows: int, rng: np.random.Generator) -> None:
-    x = rng.standard_normal((rows, 24)).astype(np.float32)
-    stored = rng.integers(-127, 128, (96, 24)).astype(np.int8)
+@pytest.mark.parametrize(("rows", "depth"), [(1, 24), (2, 24), (4, 24), (9, 24), (25, 300)])
+def test_int8_weights_are_scaled_by_output(rows: int, depth: int, rng: np.random.Generator) -> None:
+    x = rng.standard_normal((rows, depth)).astype(np.float32)
+    stored = rng.integers(-127, 128, (96, depth)).astype(np.int8)
     scales = rng.random(96).astype(np.float32)
     plain = multiply(STORE, x, stored.astype(np.float32), outputs(rows, stored))
     np.testing.assert_array_equal(multiply(STORE, x, stored, outputs(rows, stored), scales), plain * scales)
