@@ -67,7 +67,7 @@ ROUND, NUM_FEEDS, NUM_TOKENS, NUM_SCORED, MAX_STEPS, DEADLINE, COLUMNS, IS_OVER 
 MAX_TEAM = 64
 ASLEEP = 8 * 8  # one a thread
 BARRIER = ASLEEP + MAX_TEAM
-CONTROL_SIZE = BARRIER + BARRIER_STEP * MAX_TEAM
+CONTROL_SIZE = np.int64(BARRIER + BARRIER_STEP * MAX_TEAM)  # see lanes.ZERO
 STOP_ROUND = -1
 # How often a thread without work looks for more, and how often it does so with its core yielded in between, before it
 # sleeps: a few hundred us in all, for what the engine does between two bursts. Waking a thread takes 40 us.
@@ -520,7 +520,7 @@ def run(common, own, thread, team, pipe, byte):
         # A burst that goes on where the last one stopped, one token a sequence, decodes from the start.
         is_fed = not in_columns or control[NUM_TOKENS] > num_sampling
         if is_fed:
-            _run_rows(common, own, feeds.rows, control[NUM_TOKENS], True, thread, team)
+            _run_rows(common, own, feeds.rows, control[NUM_TOKENS], np.bool_(True), thread, team)
         if in_columns:
             if thread == 0:
                 _begin(feeds, control[NUM_FEEDS], common.going, ZERO, num_sampling)
@@ -533,7 +533,7 @@ def run(common, own, thread, team, pipe, byte):
                 count = _sample(common, own, count)
                 if count == 0 or step + 1 == control[MAX_STEPS] or now_ns(own.clock) >= control[DEADLINE]:
                     break
-                _run_rows(common, own, own.going, count, False, 0, 1)
+                _run_rows(common, own, own.going, count, np.bool_(False), ZERO, ONE)
         barrier(control, BARRIER, thread, team)
         if thread == 0:
             return

@@ -321,7 +321,7 @@ def _pick(z, at, vocab, stride, most, temperature, top_k, top_p, min_p, draw, ro
 
 @njit(nogil=True, cache=True, _nrt=False)
 def _drawn(p, at, vocab, sums, sums_at, chunks, goal):
-    """The first id of p[at : at + vocab] whose sum with all before it is above the goal. sums[sums_at..]: the chunks'."""
+    """The first id of p[at : at + vocab] whose sum with all before it is above the goal. sums[sums_at..]: of chunks."""
     so_far, chunk = 0.0, 0
     for c in range(chunks):
         if sums[sums_at + c] > 0:
