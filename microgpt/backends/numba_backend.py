@@ -155,13 +155,12 @@ class NumbaBackend:
         )  # fmt: skip
         self._sampled = self._feeds.sampled.reshape(-1).data
         self._table_bytes = self._cache.tables[0].nbytes
-        self._control = _zeros(kernel.CONTROL_SIZE, np.int64)
+        self._control = _zeros(kernel.CONTROL_SIZE + self._sizes.logits_stride // LANES + 1, np.int64)
         self._common = kernel.Common(
             self._sizes, self._weights, self._cache, self._slots, self._feeds,
             _new_room(self._sizes, number),
             _zeros(min(kernel.BLOCK_ROWS, num_rows) * self._sizes.logits_stride, number),
-            _new_columns(_ROW, num_rows), _zeros(self._sizes.logits_stride // LANES + 1, np.float64),
-            self._control, self._control.view(np.float64),
+            _new_columns(_ROW, num_rows), self._control, self._control.view(np.float64),
         )  # fmt: skip
         self._own = _new_own(self._sizes, num_rows, number)
         self._byte = np.zeros(1, np.uint8)

@@ -1,5 +1,6 @@
 """The CPU backend: equal to the torch module, and the same bits for a sequence in any company."""
 
+import dataclasses
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -241,7 +242,8 @@ def test_one_sequence_decoded_by_all_threads_has_the_bits_of_one_thread(
 ) -> None:
     for limit_of_columns in ("_COLUMN_BYTES", "_LONE_COLUMN_BYTES", "_SOLO_PRODUCTS"):
         monkeypatch.setattr(numba_backend, limit_of_columns, 0)
-    for shape in [*SHAPES, (96, 3, 2, 40, 70)]:  # of two shapes and teams each thread has whole heads
+    # Of two shapes and teams each thread has whole heads; the last has more weights than the cores' caches.
+    for shape in [*SHAPES, (96, 3, 2, 40, 70), (96, 3, 1, 24, 8192)]:
         checkpoint = checkpoint_of(shape)
         tokens, states = [], []
         for num_threads in (1, 2, 3):
@@ -256,6 +258,65 @@ def test_one_sequence_decoded_by_all_threads_has_the_bits_of_one_thread(
             backend.close()
         assert tokens[0] == tokens[1] == tokens[2]
         assert states[0] == states[1] == states[2]
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {},
+        {"min_tokens": 9},
+        {"suppress_token_ids": (5, 6, 7)},
+        {"temperature": 0},
+        {"top_k": 4},
+        {"min_p": 0.05},
+        {"logprobs": True, "top_logprobs": 2},
+        {"frequency_penalty": 0.5},
+    ],
+    ids=lambda knobs: next(iter(knobs), "plain"),
+)
+def test_what_ends_a_sequence_ends_it_for_all_threads_that_decode_it(
+    knobs: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit_of_columns in ("_COLUMN_BYTES", "_LONE_COLUMN_BYTES", "_SOLO_PRODUCTS"):
+        monkeypatch.setattr(numba_backend, limit_of_columns, 0)
+    checkpoint = checkpoint_of(SHAPES[2])
+    found = []
+    for num_threads in (1, 2, 3):
+        engine = build_engine(checkpoint, max_slots=1, threads=num_threads, prefix_cache=False)
+        outputs: dict[tuple[str, int], list[Any]] = {}
+        for i in range(30):
+            params = SamplingParams(seed=i, max_tokens=1 + i, stop_token_ids=tuple(range(i, 300, 20)), **knobs)
+            engine.add(GenerationRequest(str(i), (1, i), params, num_samples=1 + i % 5 // 4))
+            while engine.has_work:
+                for event in engine.step():
+                    if isinstance(event, TokenEvent):
+                        told = list(event.logprobs or event.token_ids)
+                        outputs.setdefault((event.request_id, event.index), []).extend(told)
+        found.append(outputs)
+        engine.backend.close()  # pyright: ignore[reportAttributeAccessIssue]
+    are_full = {len(outputs) == 1 + int(request_id) for (request_id, _), outputs in found[0].items()}
+    assert are_full == {True, False}  # some end by their limit, some before
+    assert found[1] == found[0]
+    assert found[2] == found[0]
+
+
+@pytest.mark.parametrize("broken_id", [3, 150, 299])  # of the first, the second and the last thread's share
+def test_a_logit_that_is_not_finite_fails_the_one_sequence_that_all_threads_decode(
+    broken_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit_of_columns in ("_COLUMN_BYTES", "_LONE_COLUMN_BYTES", "_SOLO_PRODUCTS"):
+        monkeypatch.setattr(numba_backend, limit_of_columns, 0)
+    checkpoint = checkpoint_of(SHAPES[2])
+    head = checkpoint.tensors["lm_head"].bits.copy()
+    head[broken_id, 0] = np.nan
+    broken = dataclasses.replace(checkpoint, tensors=checkpoint.tensors | {"lm_head": StoredTensor("F32", head)})
+    for num_threads in (1, 2, 3):
+        engine = build_engine(broken, max_slots=1, threads=num_threads)
+        for i in range(3):
+            engine.add(GenerationRequest(str(i), (1, 2), SamplingParams()))
+            (event,) = [event for _ in range(3) for event in engine.step()]
+            assert isinstance(event, Failed)
+        engine.backend.close()  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_a_checkpoint_in_16_bits_stays_narrow_and_gives_the_bits_of_its_float32_values() -> None:

@@ -57,8 +57,9 @@ from microgpt.backends.kernels.threads import (
 # Rows a thread takes through the layers at a time: enough to use each weight often, few enough to cache.
 BLOCK_ROWS = 64
 LOGIT_ROWS = 16  # rows whose logits are made and sampled at a time
-# See `_share_of_logits`: what a core's own cache holds of weights, beside everything else, and into how many pieces a
-# share is cut. Constants of one type: see lanes.ZERO.
+# Logits of few rows are made within the time that it takes to read the weights. A thread whose share of all weights is
+# more than this, which a core's own cache keeps of them, reads its share of lm_head in pieces, from either end in turn:
+# the end of the last step is in the cache still (3 % of T2's step).
 CACHE_BYTES, PIECES = 3 << 19, np.int64(8)
 
 # control: int64, one field a cache line.
@@ -66,9 +67,8 @@ ROUND, NUM_FEEDS, NUM_TOKENS, NUM_SCORED, MAX_STEPS, DEADLINE, COLUMNS, IS_OVER 
 MAX_TEAM = 64
 ASLEEP = 8 * 8  # one a thread
 BARRIER = ASLEEP + MAX_TEAM
-CONTROL_SIZE = BARRIER + BARRIER_STEP * MAX_TEAM
+CONTROL_SIZE = np.int64(BARRIER + BARRIER_STEP * MAX_TEAM)  # see lanes.ZERO
 STOP_ROUND = -1
-FED_ROWS, OWN_ROWS = np.bool_(True), np.bool_(False)  # see lanes.ZERO
 # How often a thread without work looks for more, and how often it does so with its core yielded in between, before it
 # sleeps: a few hundred us in all, for what the engine does between two bursts. Waking a thread takes 40 us.
 _IDLE_SPINS, _IDLE_YIELDS = 2000, 3000
@@ -103,8 +103,8 @@ class Feeds(NamedTuple):
 
 
 class Common(NamedTuple):
-    """What all threads share. shared, shared_logits, going (3, slots), sums (see `choose_together`): of rows they work
-    on together. control: CONTROL_SIZE. numbers: its memory as float64."""
+    """What all threads share. shared, shared_logits, going (3, slots): of rows they work on together. control:
+    CONTROL_SIZE, then the sums of `choose_together`. numbers: its memory as float64."""
 
     sizes: Sizes
     weights: Weights
@@ -114,7 +114,6 @@ class Common(NamedTuple):
     shared: np.ndarray
     shared_logits: np.ndarray
     going: np.ndarray
-    sums: np.ndarray
     control: np.ndarray
     numbers: np.ndarray
 
@@ -390,28 +389,6 @@ def _begin(feeds, num_feeds, going, low, high):
 
 
 @part
-def _share_of_logits(sizes, weights, rows, x, logits, room, backwards, thread, team):
-    """A thread's share of the logits of `rows` rows of x.
-
-    Few rows are done within the time that it takes to read the weights. Where these are too large for the cores'
-    caches, the share is read in pieces, from either end in turn, as the end of the last step is in the cache still: 3 %
-    of T2's step.
-    """
-    C, V, Cs, Vs = sizes.n_embd, sizes.vocab_size, sizes.x_stride, sizes.logits_stride
-    panels = (V + PANEL - 1) // PANEL
-    is_cut = rows < 4 and panels % (PIECES * team) == 0 and weights.matrices.nbytes > team * CACHE_BYTES
-    outputs, part, parts, pieces = V, thread, team, ONE
-    if is_cut:
-        outputs, part, parts, pieces = panels // (PIECES * team) * PANEL, ZERO, ONE, PIECES
-    for i in range(pieces):
-        piece = (thread * PIECES + (PIECES - 1 - i if backwards else i)) if is_cut else ZERO
-        product(
-            STORE, rows, outputs, C, x, ZERO, Cs, weights.matrices, sizes.head_at, weights.scales, sizes.head_scales_at,
-            piece, logits, piece * outputs, Vs, part, parts, room, sizes.codes_at,
-        )  # fmt: skip
-
-
-@part
 def _embed_everywhere(sizes, weights, token, position, room, shared, thread, team):
     """A row's embedding, into the thread's own room, and into the shared one by shares: those that the thread's share
     of a layer's outputs will be added to."""
@@ -447,32 +424,40 @@ def _burst_columns(common, own, count, is_fed, thread, team):
     slot = feeds.ints[SLOT, feed]
     is_lone = count == 1 and is_plain(slots, slot)
     most = slots.ints[LIMIT, slot] - slots.ints[NUM_SAMPLED, slot]
-    if is_lone and not is_fed:
-        _embed_everywhere(sizes, weights, going[TOKEN, 0], position, own.room, shared, thread, team)
-    else:
-        for r in range(low, high):
-            if is_fed:
-                _copy(feeds.last, going[FEED, r] * Cs, shared, r * Cs, C)
-            else:
-                embed(sizes, weights, going[TOKEN, r], going[POSITION, r], shared, r * Cs)
+    token = going[TOKEN, 0]
+    for r in range(low, high):
+        if is_fed:
+            _copy(feeds.last, going[FEED, r] * Cs, shared, r * Cs, C)
+        elif not is_lone:
+            embed(sizes, weights, going[TOKEN, r], going[POSITION, r], shared, r * Cs)
     barrier(control, BARRIER, thread, team)
     for step in range(control[MAX_STEPS]):
         if step or not is_fed:
+            if is_lone:
+                _embed_everywhere(sizes, weights, token, position, own.room, shared, thread, team)
             _decode_columns(common, own.room, count, position if is_lone else -ONE, thread, team)
-        _share_of_logits(sizes, weights, count, shared, logits, own.room, step % 2 == 1, thread, team)
+        is_cut = count < 4 and panels % (PIECES * team) == 0 and weights.matrices.nbytes > team * CACHE_BYTES
+        outputs, part, parts, pieces = V, thread, team, ONE
+        if is_cut:
+            outputs, part, parts, pieces = panels // (PIECES * team) * PANEL, ZERO, ONE, PIECES
+        for i in range(pieces):
+            piece = thread * PIECES + (PIECES - 1 - i if step % 2 else i) if is_cut else ZERO
+            product(
+                STORE, count, outputs, C, shared, ZERO, Cs, weights.matrices, sizes.head_at, weights.scales,
+                sizes.head_scales_at, piece, logits, piece * outputs, Vs, part, parts, own.room, sizes.codes_at,
+            )  # fmt: skip
         if thread == 0:
             control[IS_OVER] = step + 1 == control[MAX_STEPS] or now_ns(own.clock) >= control[DEADLINE]
         if is_lone:
             position += 1
             token = choose_together(
-                logits, V, panels * PANEL, slots, slot, position, common.sums, control, common.numbers, BARRIER,
+                logits, V, panels * PANEL, slots, slot, position, control, common.numbers, BARRIER, CONTROL_SIZE,
                 thread, team,
             )  # fmt: skip
             if low < high:
                 _take(slots, feeds, feed, token, position)
             if token < 0 or slots.marks[slot, token] & STOP or step + 1 == most or control[IS_OVER]:
                 return
-            _embed_everywhere(sizes, weights, token, position, own.room, shared, thread, team)
             continue
         barrier(control, BARRIER, thread, team)
         for r in range(low, high):
@@ -538,7 +523,7 @@ def run(common, own, thread, team, pipe, byte):
         # A burst that goes on where the last one stopped, one token a sequence, decodes from the start.
         is_fed = not in_columns or control[NUM_TOKENS] > num_sampling
         if is_fed:
-            _run_rows(common, own, feeds.rows, control[NUM_TOKENS], FED_ROWS, thread, team)
+            _run_rows(common, own, feeds.rows, control[NUM_TOKENS], np.bool_(True), thread, team)
         if in_columns:
             if thread == 0:
                 _begin(feeds, control[NUM_FEEDS], common.going, ZERO, num_sampling)
@@ -551,7 +536,7 @@ def run(common, own, thread, team, pipe, byte):
                 count = _sample(common, own, count)
                 if count == 0 or step + 1 == control[MAX_STEPS] or now_ns(own.clock) >= control[DEADLINE]:
                     break
-                _run_rows(common, own, own.going, count, OWN_ROWS, ZERO, ONE)
+                _run_rows(common, own, own.going, count, np.bool_(False), ZERO, ONE)
         barrier(control, BARRIER, thread, team)
         if thread == 0:
             return

@@ -149,9 +149,9 @@ def _maximum(z, at, vocab):
 
 
 @part
-def _exponentials(z, at, vocab, stride, most, scale, sums, first, last):
-    """z = exp((z - most) * scale), 0 from vocab on, and sums[c] = the sum of chunk c, for chunks first..last-1; returns
-    the sum of these."""
+def _exponentials(z, at, vocab, stride, most, scale, sums, sums_at, first, last):
+    """z = exp((z - most) * scale), 0 from vocab on, and sums[sums_at + c] = the sum of chunk c, for chunks
+    first..last-1; returns the sum of these."""
     peak, factor, lowest = splat(z, most), splat(z, scale), splat(z, -np.inf)
     running = 0.0
     for c in range(first, last):
@@ -163,8 +163,8 @@ def _exponentials(z, at, vocab, stride, most, scale, sums, first, last):
             e = exp(multiply(subtract(v, peak), factor))
             store(z, at + i, e)
             chunk = add(chunk, e)
-        sums[c] = total(chunk)
-        running += sums[c]
+        sums[sums_at + c] = total(chunk)
+        running += sums[sums_at + c]
     return running
 
 
@@ -298,7 +298,7 @@ def _pick(z, at, vocab, stride, most, temperature, top_k, top_p, min_p, draw, ro
             room.copy[i] = z[at + i]
     chunks = (stride + CHUNK - 1) // CHUNK
     scale = min(1.0 / temperature, _MOST_INVERSE)
-    running = _exponentials(z, at, vocab, stride, most, scale, room.sums, ZERO, chunks)
+    running = _exponentials(z, at, vocab, stride, most, scale, room.sums, ZERO, ZERO, chunks)
     if is_filtered:
         count = _filtered(z, at, vocab, running, room.copy, top_k, top_p, room.ids)
         running = 0.0
@@ -317,19 +317,19 @@ def _pick(z, at, vocab, stride, most, temperature, top_k, top_p, min_p, draw, ro
         return last
     if min_p > 0:
         running = _drop_below(z, at, vocab, min_p, room.sums)
-    return _drawn(z, at, vocab, room.sums, chunks, draw * running)
+    return _drawn(z, at, vocab, room.sums, ZERO, chunks, draw * running)
 
 
 @part
-def _drawn(p, at, vocab, sums, chunks, goal):
-    """The first id of p[at : at + vocab] whose sum with all before it is above the goal. sums: of each chunk."""
+def _drawn(p, at, vocab, sums, sums_at, chunks, goal):
+    """The first id of p[at : at + vocab] whose sum with all before it is above the goal. sums[sums_at..]: of chunks."""
     so_far, chunk = 0.0, 0
     for c in range(chunks):
-        if sums[c] > 0:
+        if sums[sums_at + c] > 0:
             chunk = c
-            if so_far + sums[c] > goal:
+            if so_far + sums[sums_at + c] > goal:
                 break
-            so_far += sums[c]
+            so_far += sums[sums_at + c]
     end = min((chunk + 1) * CHUNK, vocab)
     # The first id whose sum is above the goal, found by counting those that are not: where a loop will end cannot be
     # foreseen, and a branch that was takes longer than some additions that turn out to be in vain.
@@ -353,7 +353,7 @@ def _report(z, at, vocab, stride, most, temperature, token, slots, slot, reports
     largest of which is `most`; those in z are overwritten."""
     peak = np.float64(most)
     chunks, scale = (stride + CHUNK - 1) // CHUNK, min(1.0 / temperature, _MOST_INVERSE)
-    whole = math.log(_exponentials(z, at, vocab, stride, most, scale, room.sums, ZERO, chunks))
+    whole = math.log(_exponentials(z, at, vocab, stride, most, scale, room.sums, ZERO, ZERO, chunks))
     top, given = slots.ints[NUM_TOP, slot], slots.ints[NUM_GIVEN, slot]
     reports[to] = (room.copy[token] - peak) / temperature - whole
     if top:
@@ -462,12 +462,12 @@ def is_plain(slots, slot):
 
 
 @part
-def choose_together(z, vocab, stride, slots, slot, position, sums, control, numbers, at, thread, team):
+def choose_together(z, vocab, stride, slots, slot, position, control, numbers, at, sums_at, thread, team):
     """What `choose` returns for the logits z[:vocab] of a plain slot, to each of the threads that have made them, by
     shares as `matmul` has them. They meet twice.
 
-    sums: (chunks,) float64, shared. numbers: the memory of control as float64, of which each thread uses the second
-    number of its place for the barrier at `at`: it comes from core to core with the first.
+    numbers: the memory of control as float64. Each thread uses the second number of its place for the barrier at `at`,
+    which comes from core to core with the first, and from sums_at on are the chunks' sums.
     """
     panels, chunks = (vocab + PANEL - 1) // PANEL, (stride + CHUNK - 1) // CHUNK
     first, last = panels * thread // team * PANEL, min(vocab, panels * (thread + 1) // team * PANEL)
@@ -482,9 +482,9 @@ def choose_together(z, vocab, stride, slots, slot, position, sums, control, numb
         top = max(top, its)
     scale = min(1.0 / slots.floats[TEMPERATURE, slot], _MOST_INVERSE)
     first, last = chunks * thread // team, chunks * (thread + 1) // team
-    _exponentials(z, ZERO, vocab, stride, highest(splat(z, top)), scale, sums, first, last)
+    _exponentials(z, ZERO, vocab, stride, highest(splat(z, top)), scale, numbers, sums_at, first, last)
     barrier(control, at, thread, team)
     running = 0.0
     for c in range(chunks):
-        running += sums[c]
-    return _drawn(z, ZERO, vocab, sums, chunks, uniform(slots, slot, position) * running)
+        running += numbers[sums_at + c]
+    return _drawn(z, ZERO, vocab, numbers, sums_at, chunks, uniform(slots, slot, position) * running)
