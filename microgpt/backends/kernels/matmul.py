@@ -287,10 +287,11 @@ def _panel_in_blocks(
             ahead = at if is_end and is_last else at + count * PANEL
             numbers, numbers_at = _numbers(w, at, count * PANEL, scratch, ahead)
             for r in range(first, end, _TILE):
-                share = r // _TILE % _SHARES * (_BLOCK * PANEL // _SHARES)
+                tile = (r - first) // _TILE  # the first few ask for all that follows
+                asked = ahead + tile * (_BLOCK * PANEL // _SHARES) if tile < _SHARES else at
                 _block_8x1(
                     x, x_at + r * x_stride + k, x_stride, numbers, numbers_at, count, scales, scales_at,
-                    y, y_at + r * y_stride, y_stride, mode if is_end else _KEEP, ahead + share,
+                    y, y_at + r * y_stride, y_stride, mode if is_end else _KEEP, asked,
                     w, scratch, (_BLOCK + r - first) * PANEL, k,
                 )  # fmt: skip
 
