@@ -39,8 +39,8 @@ MOST_GROWTH_MIB = 16.0
 
 def random_request(rng: random.Random, request_id: str, beginnings: list[tuple[int, ...]]) -> GenerationRequest:
     vocab, block_size = SHAPE.vocab_size, SHAPE.block_size
-    own = tuple(rng.randrange(vocab) for _ in range(rng.randrange(1, 60)))
-    prompt = (rng.choice(beginnings)[: rng.randrange(0, 80)] + own)[:block_size]
+    own = tuple(rng.randrange(vocab) for _ in range(rng.choice([1, rng.randrange(1, 60)])))
+    prompt = (rng.choice(beginnings)[: rng.choice([0, rng.randrange(0, 80)])] + own)[:block_size]
     params = SamplingParams(
         max_tokens=rng.choice([None, 0, 1, 5, 40]),
         min_tokens=rng.choice([0, 0, 3]),

@@ -155,7 +155,7 @@ class NumbaBackend:
         )  # fmt: skip
         self._sampled = self._feeds.sampled.reshape(-1).data
         self._table_bytes = self._cache.tables[0].nbytes
-        self._control = _zeros(kernel.CONTROL_SIZE + self._sizes.logits_stride // LANES + 1, np.int64)
+        self._control = _zeros(int(kernel.CONTROL_SIZE) + self._sizes.logits_stride // LANES + 1, np.int64)
         self._common = kernel.Common(
             self._sizes, self._weights, self._cache, self._slots, self._feeds,
             _new_room(self._sizes, number),

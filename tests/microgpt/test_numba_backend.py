@@ -309,7 +309,7 @@ def test_a_logit_that_is_not_finite_fails_the_one_sequence_that_all_threads_deco
     checkpoint = checkpoint_of(SHAPES[2])
     head = checkpoint.tensors["lm_head"].bits.copy()
     head[broken_id, 0] = np.nan
-    broken = dataclasses.replace(checkpoint, tensors=checkpoint.tensors | {"lm_head": StoredTensor("F32", head)})
+    broken = dataclasses.replace(checkpoint, tensors={**checkpoint.tensors, "lm_head": StoredTensor("F32", head)})
     for num_threads in (1, 2, 3):
         engine = build_engine(broken, max_slots=1, threads=num_threads)
         for i in range(3):
