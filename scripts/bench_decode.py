@@ -11,7 +11,9 @@ of short documents: it is asked for 32 of them at once, from one token. A window
 Limits, measured first: FLOP/s of multiply-adds on all cores at once; and how fast an array as large as the weights is
 read over and over, from whatever cache holds it, by one core or by all, whichever is faster. `of FLOP limit` counts
 two operations per weight that is multiplied and four per position, layer and column of attention. `of bandwidth` is
-the share, at batch 1, of the rate at which weights, K and V could be read.
+the share of the rate at which weights, K and V could be read: at batch 1 as fast as an array as large as the weights
+is, at others as one as large as all that a step reads. The first share over the second is the most of the FLOP limit
+that reading allows.
 """
 
 import argparse
@@ -59,9 +61,9 @@ class Limits:
             self.flops[wide] = machine.flops(wide, self.cores)
         return self.flops[wide]
 
-    def bandwidth_for(self, shape: Shape, dtype: str) -> machine.Bandwidth:
-        num_bytes = shape.weight_bytes(dtype)
-        key = f"{shape.name} {dtype}"
+    def bandwidth_for(self, shape: Shape, dtype: str, batch: int) -> machine.Bandwidth:
+        num_bytes = shape.weight_bytes(dtype) if batch == 1 else step_bytes(shape, dtype, batch)
+        key = f"{shape.name} {dtype}" + ("" if batch == 1 else f", batch {batch}")
         if key not in self.bandwidth:
             say(f"measuring bandwidth at {num_bytes / 1e6:.3g} MB")
             self.bandwidth[key] = machine.bandwidth(num_bytes, self.cores)
@@ -125,12 +127,14 @@ def measure(arguments: argparse.Namespace, backend: str, dtype: str, shape: Shap
     return results
 
 
+def step_bytes(shape: Shape, dtype: str, batch: int) -> int:
+    """What a decode step of `batch` sequences reads of weights, K and V."""
+    return shape.weight_bytes(dtype) + round(batch * shape.kv_bytes(dtype))
+
+
 def decode_result(backend: str, dtype: str, shape: Shape, batch: int, speed: float, limits: Limits) -> Result:
     """A decode speed (tokens/s) with its shares of the limits."""
-    of_bandwidth = None
-    if batch == 1:
-        step_bytes = shape.weight_bytes(dtype) + shape.kv_bytes(dtype)
-        of_bandwidth = speed * step_bytes / limits.bandwidth_for(shape, dtype).best
+    of_bandwidth = speed / batch * step_bytes(shape, dtype, batch) / limits.bandwidth_for(shape, dtype, batch).best
     of_flops = speed * shape.flops_per_token / limits.flops_for(dtype)
     return Result(backend, dtype, shape.name, batch, speed, 1e6 * batch / speed, of_flops, of_bandwidth)
 
