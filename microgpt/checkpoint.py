@@ -6,6 +6,7 @@ Loading checks everything and reports all problems at once, so that a broken dir
 import json
 import math
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import safetensors
 import safetensors.numpy
 
 from microgpt.config import ModelConfig
-from microgpt.errors import CheckpointError
+from microgpt.errors import CheckpointError, DataError
 from microgpt.tokenizers import FORMATS, Tokenizer
 
 WEIGHTS = "weights.safetensors"
@@ -120,6 +121,18 @@ def save_checkpoint(
     tokenizer.save(directory)
     _replace(directory / WEIGHTS, safetensors.numpy.save(narrowed))
     _replace(directory / META, (json.dumps(meta, ensure_ascii=False, indent=2) + "\n").encode())
+
+
+def make_writable(directory: Path, name: str) -> None:
+    """Make a directory unless it is there, and see whether files can be put into it. Raises DataError, which calls it
+    `name`, where not: better before an afternoon's work than after it."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=directory).close()
+    except OSError as error:
+        raise DataError(
+            f"{name} must be a directory that can be written, got {directory}: {error.strerror}"
+        ) from None
 
 
 def _replace(path: Path, data: bytes) -> None:

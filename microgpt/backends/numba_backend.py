@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike
 
 from microgpt.backends.base import PAGE_TOKENS, Burst, Feed, page_count, pages_for
 from microgpt.backends.kernels import burst as kernel
-from microgpt.backends.kernels import entry, is_compiled, quick_compilation
+from microgpt.backends.kernels import entry, quick_compilation
 from microgpt.backends.kernels.forward import ATTEND_ROWS, Cache, Sizes, Weights
 from microgpt.backends.kernels.lanes import LANES
 from microgpt.backends.kernels.matmul import PANEL, pack
@@ -54,6 +54,7 @@ from microgpt.sampling import counter_start, reference_state
 _log = logging.getLogger(__name__)
 _new = tuple.__new__  # for tuples that have names, in half the time of their classes
 
+_NOTICE_S = 2.0  # reading compiled kernels from disk takes half a second, compiling them 15
 _MAX_STEPS = 256  # of a burst
 _MAX_TOKENS = 512  # fed by a burst beside one token a slot; or block_size, where that is more
 # Products below which a burst is not worth waking another thread, which takes 40 us, and has that thread look for more
@@ -173,16 +174,19 @@ class NumbaBackend:
 
     def _warm_up(self) -> None:
         """Have the kernels compiled, or read from disk, before the first request waits for them."""
-        if not is_compiled():
-            _log.info("compiling the CPU kernels for this processor; later starts find them on disk")
         started = time.monotonic()
+        notice = threading.Timer(_NOTICE_S, _log.info, ["compiling the CPU kernels for this processor and number format"])
+        notice.daemon = True
+        notice.start()
         self._control[kernel.NUM_FEEDS] = self._control[kernel.NUM_TOKENS] = self._control[kernel.NUM_SCORED] = 0
         with quick_compilation():
             kernel.run(self._common, self._own, 0, 1, 0, self._byte)
             kernel.publish(self._control, 0)
             kernel.is_asleep(self._control, 0)
         self._run = entry(kernel.run, self._common, self._own, 0, 1, 0, self._byte)
-        _log.info("CPU kernels ready in %.1f s", time.monotonic() - started)
+        notice.cancel()
+        if (elapsed_s := time.monotonic() - started) > _NOTICE_S:
+            _log.info("CPU kernels ready after %.1f s; later starts find them on disk", elapsed_s)
 
     def close(self) -> None:
         """End the team's threads; the backend cannot be used afterwards."""

@@ -5,8 +5,10 @@ Ctrl-C or SIGTERM ended it.
 """
 
 import argparse
+import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import microgpt
 from microgpt.cli import chat, export, generate, info, train
@@ -20,7 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     parsed = parser.parse_args(arguments)
     try:
-        return parsed.run(parsed)
+        with _notices():
+            return parsed.run(parsed)
     except (DataError, CheckpointError, InvalidRequest) as error:
         return _complain(error, 2)
     except MicrogptError as error:
@@ -32,6 +35,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(error, 1)
     except KeyboardInterrupt:
         return 130
+
+
+@contextmanager
+def _notices() -> Iterator[None]:
+    """Show on stderr what the library has to say, as that kernels are compiled, which takes a while."""
+    logger = logging.getLogger("microgpt")
+    handler, level = logging.StreamHandler(), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 def _complain(error: Exception, code: int) -> int:

@@ -105,6 +105,29 @@ def test_export_keeps_weights_tokenizer_and_unknown_meta(tmp_path: Path, capsys:
     assert "already holds a model" in refused(capsys, "export", CHAT, copy)
 
 
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = names_file(tmp_path)
+    text = source.read_text()
+    for output in (source, source / "below"):
+        rule = f"must be a directory that can be written, got {output}: "
+        assert f"output {rule}" in refused(capsys, *tiny_run(source, output))
+        assert f"DST {rule}" in refused(capsys, "export", CHAT, output)
+    assert source.read_text() == text
+
+
+def test_what_takes_long_before_the_first_line_is_said_on_stderr(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("microgpt.backends.numba_backend._NOTICE_S", 0)
+    assert main(["generate", str(NAMES), "-n", "1"]) == 0
+    printed = capsys.readouterr()
+    assert len(printed.out.split()) == 1
+    assert printed.err.startswith("compiling the CPU kernels for this processor and number format\n")
+    assert "later starts find them on disk" in printed.err
+
+
 def test_info_lists_special_tokens_and_tensors(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", str(CHAT), "--tensors"]) == 0
     printed = capsys.readouterr().out

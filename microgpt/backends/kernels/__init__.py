@@ -34,11 +34,6 @@ def _cache_directory() -> Path:
 _directory = _cache_directory()
 
 
-def is_compiled() -> bool:
-    """Whether compiled kernels of these sources are on disk; for some types at least."""
-    return any(_directory.rglob("burst.run-*.nbc"))
-
-
 @contextmanager
 def quick_compilation() -> Iterator[None]:
     """Has Numba compile at LLVM's level 1 instead of 3, in a fifth less time: these kernels are unrolled and vectorised
@@ -64,4 +59,4 @@ try:
 finally:
     numba.config.CACHE_DIR = _was
 
-__all__ = ["burst", "entry", "forward", "is_compiled", "matmul", "quick_compilation", "sample"]
+__all__ = ["burst", "entry", "forward", "matmul", "quick_compilation", "sample"]
