@@ -36,7 +36,7 @@ _VALUE_PAGES = 8  # whose values of one head are added before the next head's: s
 ATTEND_ROWS = 4  # rows of a prompt that attend together: each key and value is loaded once for all of them
 
 _scores_1x1, _scores_1x4, _scores_4x4 = score_tile(1, 1), score_tile(1, 4), score_tile(ATTEND_ROWS, 4)
-_values_1x1, _values_1x2 = value_tile(1, 1), value_tile(1, 2)
+_values_1x1, _values_1x2, _values_1x3 = value_tile(1, 1), value_tile(1, 2), value_tile(1, 3)
 _values_4x1, _values_4x2 = value_tile(ATTEND_ROWS, 1), value_tile(ATTEND_ROWS, 2)
 
 
@@ -230,22 +230,28 @@ def attend(
     while p < pages:
         together = min(_VALUE_PAGES, full - p) if p < full else 1
         for head in range(heads):
-            for j in range(0, Dv, 2 * LANES):
+            j = 0
+            while j < Dv:
                 v = (layer * H + first_head + head) * sizes.value_head + j
                 at, to = scores + head * rows * S + p * LANES, chains + head * rows * 2 * Dv + j
-                wide = j + LANES < Dv
+                left = (Dv - j) // LANES
                 if p < full and rows > 1:
-                    if wide:
+                    if left >= 2:
                         _values_4x2(room, at, S, values, tables, begin + p, together, size, v, Dv, LANES, room, to)
                     else:
                         _values_4x1(room, at, S, values, tables, begin + p, together, size, v, Dv, LANES, room, to)
-                else:
-                    for r in range(rows):
-                        w, y, count = at + r * S, to + r * 2 * Dv, max(0, min(LANES, position + r + 1 - p * LANES))
-                        if wide:
-                            _values_1x2(room, w, 0, values, tables, begin + p, together, size, v, Dv, count, room, y)
-                        else:
-                            _values_1x1(room, w, 0, values, tables, begin + p, together, size, v, Dv, count, room, y)
+                    j += min(left, 2) * LANES
+                    continue
+                wide = 3 if left == 3 else min(left, 2)
+                for r in range(rows):
+                    w, y, count = at + r * S, to + r * 2 * Dv, max(0, min(LANES, position + r + 1 - p * LANES))
+                    if wide == 3:
+                        _values_1x3(room, w, 0, values, tables, begin + p, together, size, v, Dv, count, room, y)
+                    elif wide == 2:
+                        _values_1x2(room, w, 0, values, tables, begin + p, together, size, v, Dv, count, room, y)
+                    else:
+                        _values_1x1(room, w, 0, values, tables, begin + p, together, size, v, Dv, count, room, y)
+                j += wide * LANES
         p += together
     for head in range(heads):
         for r in range(rows):
