@@ -130,9 +130,7 @@ def make_writable(directory: Path, name: str) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=directory).close()
     except OSError as error:
-        raise DataError(
-            f"{name} must be a directory that can be written, got {directory}: {error.strerror}"
-        ) from None
+        raise DataError(f"{name} must be a directory that can be written, got {directory}: {error.strerror}") from None
 
 
 def _replace(path: Path, data: bytes) -> None:

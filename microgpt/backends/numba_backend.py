@@ -175,7 +175,9 @@ class NumbaBackend:
     def _warm_up(self) -> None:
         """Have the kernels compiled, or read from disk, before the first request waits for them."""
         started = time.monotonic()
-        notice = threading.Timer(_NOTICE_S, _log.info, ["compiling the CPU kernels for this processor and number format"])
+        notice = threading.Timer(
+            _NOTICE_S, _log.info, ["compiling the CPU kernels for this processor and number format"]
+        )
         notice.daemon = True
         notice.start()
         self._control[kernel.NUM_FEEDS] = self._control[kernel.NUM_TOKENS] = self._control[kernel.NUM_SCORED] = 0

@@ -32,6 +32,7 @@ SHAPES = [  # n_embd, n_head, n_layer, block_size, vocab_size
     (60, 3, 2, 50, 61),  # nothing is a whole number of vectors
     (64, 4, 2, 100, 300),
     (35, 7, 1, 40, 40),  # heads of five: an odd one out
+    (96, 2, 1, 64, 100),  # heads of three vectors
 ]
 
 
