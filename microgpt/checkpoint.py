@@ -123,12 +123,12 @@ def save_checkpoint(
     _replace(directory / META, (json.dumps(meta, ensure_ascii=False, indent=2) + "\n").encode())
 
 
-def make_writable(directory: Path, name: str) -> None:
-    """Make a directory unless it is there, and see whether files can be put into it. Raises DataError, which calls it
-    `name`, where not: better before an afternoon's work than after it."""
+def check_writable(directory: Path, name: str) -> None:
+    """Raise DataError, which calls it `name`, unless files can be put into a directory, or where it is to be made:
+    better before an afternoon's work than after it. Nothing is left there."""
+    path = directory.absolute()
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=directory).close()
+        tempfile.TemporaryFile(dir=next(each for each in (path, *path.parents) if each.exists())).close()
     except OSError as error:
         raise DataError(f"{name} must be a directory that can be written, got {directory}: {error.strerror}") from None
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from microgpt.checkpoint import META, WEIGHTS, Checkpoint, load_checkpoint, make_writable, save_checkpoint
+from microgpt.checkpoint import META, WEIGHTS, Checkpoint, check_writable, load_checkpoint, save_checkpoint
 from microgpt.errors import DataError
 
 SUMMARY = "copy a model, as float16 with --half"
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     checkpoint = load_checkpoint(source)
     if (target / META).exists() or (target / WEIGHTS).exists():
         raise DataError(f"{target} already holds a model: choose another DST, or remove it first")
-    make_writable(target, "DST")
+    check_writable(target, "DST")
     arrays = {name: tensor.widened() for name, tensor in checkpoint.tensors.items()}
     save_checkpoint(
         target, checkpoint.config, arrays, checkpoint.tokenizer, "F16" if arguments.half else "F32", _extra(checkpoint)

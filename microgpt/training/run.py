@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import torch
 
-from microgpt.checkpoint import META, WEIGHTS, load_checkpoint, make_writable, save_checkpoint
+from microgpt.checkpoint import META, WEIGHTS, check_writable, load_checkpoint, save_checkpoint
 from microgpt.config import ModelConfig
 from microgpt.errors import DataError
 from microgpt.tokenizers import Tokenizer
@@ -81,7 +81,7 @@ def train(
     # Read before the data is read, so that a mistaken --resume fails at once.
     state = read_state(settings.output) if resume else None
     run = prepare(settings, start.tokenizer if start else None)
-    make_writable(settings.output, "output")
+    check_writable(settings.output, "output")
     _keep_freed_memory()  # only now: what reading the data took can go back to the system
     threads = settings.threads or _num_threads(run)
     trainer = Trainer(run.config, run.settings, run.training, run.held_out, run.device, threads)
