@@ -31,18 +31,10 @@ from microgpt.engine import scheduler
 from microgpt.logprobs import TokenLogprobs
 from microgpt.models.gpt import GPT
 from microgpt.sampling import prompt_token_logprobs
+from tests.microgpt.test_engine import drain
 from tests.microgpt.test_numba_backend import SHAPES, checkpoint_of
 
 BACKENDS = ("numba", "torch")
-
-
-def drain(engine: Engine) -> list[Event]:
-    events: list[Event] = []
-    while engine.has_work:
-        events += engine.step()
-        stats = engine.stats
-        assert stats.free_pages + stats.cached_pages + stats.running_pages == stats.num_pages
-    return events
 
 
 def run(engine: Engine, *requests: GenerationRequest) -> list[Event]:

@@ -16,6 +16,7 @@ from microgpt.engine import build_engine, scheduler
 from microgpt.engine.scheduler import samples_for_tracks
 from microgpt.engine.sequence import Job
 from microgpt.request import Event, FinishReason
+from tests.microgpt import test_engine
 
 
 @pytest.mark.parametrize("seed", range(50))
@@ -76,12 +77,7 @@ def test_no_track_has_fewer_samples_than_others_but_the_last(num_samples: int, l
 
 
 def drain(engine: Engine) -> list[Event]:
-    events: list[Event] = []
-    while engine.has_work:
-        events += engine.step()
-        stats = engine.stats
-        assert stats.free_pages + stats.cached_pages + stats.running_pages == stats.num_pages
-        assert stats.free_slots + stats.running == stats.num_slots
+    events = test_engine.drain(engine)
     assert engine.stats.free_pages + engine.stats.cached_pages == engine.stats.num_pages
     return events
 
