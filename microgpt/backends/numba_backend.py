@@ -124,7 +124,7 @@ class NumbaBackend:
         self.num_threads = min(num_threads or _num_cores(), kernel.MAX_TEAM)
         # Two for each thread: with more a step takes less time a row, but the engine more for the slots.
         self.sample_slots = 2 * self.num_threads
-        is_small = config.num_parameters <= _TRACK_PARAMETERS
+        is_small = self._num_parameters <= _TRACK_PARAMETERS
         self._num_tracks = min(_TRACKS_A_THREAD * self.num_threads, max_slots) if is_small else 1
         self._tracks: dict[int, Tracks] = {}  # by slot
         self._numbers = np.arange(max(_MAX_STEPS, self._num_tracks))

@@ -255,7 +255,7 @@ def _ask(typingctx: Any, w: Any, at: Any) -> Any:
 def _numbers(w: np.ndarray, at: int, count: int, scratch: np.ndarray, ahead_at: int) -> tuple[np.ndarray, int]:
     """(array, offset) where weights w[at : at + count] are numbers of the scratch's type: there, where they have to be
     widened, which is done once for all rows. Those from ahead_at on are then asked for."""
-    raise NotImplementedError
+    raise NotImplementedError("only compiled code can call _numbers")
 
 
 @overload(_numbers, jit_options={"nogil": True, "_nrt": False, "forceinline": True})
