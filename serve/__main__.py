@@ -23,7 +23,7 @@ from serve.engine_client import EngineClient
 from serve.limits import RateLimiter, describe_rate
 from serve.protocol import HttpProtocol, Sweeper, has_unread_data
 from serve.service import Service
-from serve.settings import Settings, SettingsError, load_settings
+from serve.settings import Settings, SettingsError, in_given_names, is_loopback, load_settings
 
 logger = logging.getLogger("serve")
 
@@ -31,16 +31,24 @@ INFO_SLOTS = 2**18  # at 100 a second a client needs its slot for a second after
 LINGER_S = 1.0  # open connections live on until they have been quiet for this long, so that requests get a 503
 MAX_LINGER_S = 5.0  # however much comes
 FLUSH_S = 5.0  # most that clients may take to read the ends of their answers
+OPEN_WARNING = (
+    "no key is set: whoever reaches this server may use all of it, and change its weights through the control routes; "
+    "set API_KEY, or ADMIN_API_KEY for these routes alone"
+)
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # by the address that means all of a machine's, which browsers refuse
 MAX_UNSENT_BYTES = 64 * 1024  # of an answer, in the system's memory; else 4 MiB for a client that does not read
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code."""
+    argv = sys.argv[1:] if argv is None else argv
     try:
-        settings = load_settings(sys.argv[1:] if argv is None else argv)
+        settings = load_settings(argv)
         limiters = _limiters(settings)
-    except (SettingsError, ValueError) as error:
+    except SettingsError as error:
         return _refuse(str(error), 2)
+    except ValueError as error:
+        return _refuse(in_given_names(str(error), argv), 2)
     configure_logging(settings.log_format)
     _allow_many_connections()
     try:
@@ -51,10 +59,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         listener = _listen(settings.host, settings.port)
     except (OSError, UnicodeError) as error:  # UnicodeError: a host name that cannot be one
         reason = getattr(error, "strerror", None) or error
-        return _refuse(f"cannot listen on HOST {settings.host}, PORT {settings.port}: {reason}", 1)
+        where = in_given_names(f"HOST {settings.host}, PORT {settings.port}", argv)
+        return _refuse(f"cannot listen on {where}: {reason}", 1)
     settings = dataclasses.replace(settings, port=listener.getsockname()[1])  # the one that PORT=0 has found
     with contextlib.closing(listener), asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve(settings, checkpoint, limiters, listener))
+        return runner.run(_serve(settings, argv, checkpoint, limiters, listener))
 
 
 def _limiters(settings: Settings) -> tuple[RateLimiter, RateLimiter]:
@@ -68,7 +77,11 @@ def _limiters(settings: Settings) -> tuple[RateLimiter, RateLimiter]:
 
 
 async def _serve(
-    settings: Settings, checkpoint: Checkpoint, limiters: tuple[RateLimiter, RateLimiter], listener: socket.socket
+    settings: Settings,
+    argv: Sequence[str],
+    checkpoint: Checkpoint,
+    limiters: tuple[RateLimiter, RateLimiter],
+    listener: socket.socket,
 ) -> int:
     """Serve on `listener` until a signal or until the engine cannot be built; the exit code."""
     client = EngineClient(
@@ -92,8 +105,10 @@ async def _serve(
     app = build_app(settings, service, *limiters)
     stopping = _stop_on_signals(app.flush_log)
     server = _Server(_uvicorn_config(app))
-    url = _url(listener)
-    _announce(f"loading {settings.model_dir}, listening on {url}")
+    url, others = _url(settings, listener), _other_addresses(listener)
+    _announce(f"loading {settings.model_dir}, listening on {url}{others}")
+    if settings.is_open:
+        logger.warning(OPEN_WARNING)
     client.start()
     connections = server.server_state.connections
     sweeper = Sweeper(connections, settings.receive_timeout_s, settings.keep_alive_timeout_s)
@@ -105,11 +120,11 @@ async def _serve(
     if built.done():
         if (error := built.exception()) is None:
             _spare_collector()
-            _announce(_banner(settings, service, url))
+            _announce(_banner(settings, service, url, others))
             await asyncio.wait((stopped, serving), return_when=asyncio.FIRST_COMPLETED)
         else:
             # What microgpt raises on purpose says what to do; anything else needs its traceback.
-            code = _refuse(f"cannot build the engine: {error}", 1)
+            code = _refuse(f"cannot build the engine: {in_given_names(str(error), argv)}", 1)
             if not isinstance(error, MicrogptError):
                 logger.error("building the engine failed", exc_info=error)
     await _drain(server, service, listener, settings.shutdown_grace_s)
@@ -256,12 +271,21 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _url(listener: socket.socket) -> str:
+def _url(settings: Settings, listener: socket.socket) -> str:
+    """An address of the server for a browser on this machine, which the guard of names lets through."""
     host, port = listener.getsockname()[:2]
+    host = _LOOPBACK.get(host, host)
+    if settings.allowed_hosts and not (is_loopback(settings.host) or {host, "*"} & set(settings.allowed_hosts)):
+        host = settings.allowed_hosts[0]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _banner(settings: Settings, service: Service, url: str) -> str:
+def _other_addresses(listener: socket.socket) -> str:
+    """What to say behind the URL where the server listens on more than it."""
+    return " and all other addresses of this machine" if listener.getsockname()[0] in _LOOPBACK else ""
+
+
+def _banner(settings: Settings, service: Service, url: str, others: str) -> str:
     """The model card, where it runs, the limits, and a line to paste."""
     card, engine = model_card(service), service.client.engine
     assert engine is not None
@@ -280,7 +304,7 @@ def _banner(settings: Settings, service: Service, url: str) -> str:
             f"  runs on  {backend.device} in {backend.dtype}, up to {backend.num_slots} sequences at once",
             f"  limits   {rate}; queue of {settings.max_queue} sequences; bodies up to {settings.max_body_bytes:,} "
             f"bytes; {settings.request_timeout_s:g} s per request",
-            f"  url      {url}",
+            f"  url      {url}{others}",
             f"  try      curl {url}{path} -H 'Content-Type: application/json' -d '{body}'",
         ]
     )

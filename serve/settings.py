@@ -166,7 +166,9 @@ class Settings:
         AUTO_RATE_LIMIT_INFO,
         "requests per client address to all other routes but /health, /ready and /metrics; so many at once, too",
     )
-    api_key: str | None = _secret("key that requests must bear, but for probes, metrics and the page's files")
+    api_key: str | None = _secret(
+        "key that requests must bear (Authorization: Bearer KEY), but for probes, metrics and the page's files"
+    )
     admin_api_key: str | None = _secret("key that requests to change the server must bear in its place")
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = _setting(
         "", _networks, "addresses or networks, separated by commas", "proxies whose X-Forwarded-For is believed"
@@ -207,6 +209,16 @@ class Settings:
     log_format: str = _choice("text", ("text", "json"), "format of the log on standard error")
     log_prompts: bool = _switch("off", "whether the log shows prompts and replies, 1000 characters of each")
 
+    @property
+    def is_local(self) -> bool:
+        """Whether all clients are on this machine."""
+        return _is_local(self.host, self.trusted_proxies)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether others can reach the routes that change the server, and need no key for them."""
+        return not (self.is_local or self.api_key or self.admin_api_key)
+
 
 def load_settings(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from flags, else the environment (the process's own by default), else the defaults.
@@ -217,26 +229,41 @@ def load_settings(argv: Sequence[str], environ: Mapping[str, str] | None = None)
     flags = vars(_parser().parse_args(argv))
     values, problems = {}, []
     for setting in fields(Settings):
-        variable, flag = setting.name.upper(), "--" + setting.name.replace("_", "-")
-        if flags[setting.name] is not None:
-            source, text = flag, flags[setting.name]
-        else:
-            source, text = variable, environ.get(variable, setting.metadata["default"])
+        variable, text = setting.name.upper(), flags[setting.name]
+        if text is None:
+            text = environ.get(variable, setting.metadata["default"])
         try:
             values[setting.name] = None if text is None else setting.metadata["parse"](text)
         except ValueError:
             got = "another value" if "secret" in setting.metadata else repr(text)
-            problems.append(f"{source} must be {setting.metadata['expects']}, got {got}")
-    if not problems and values["max_bodies_bytes"] < values["max_body_bytes"]:
-        least = values["max_body_bytes"]
-        problems.append(f"MAX_BODIES_BYTES must be >= MAX_BODY_BYTES ({least}), got {values['max_bodies_bytes']}")
+            problems.append(f"{name_given(setting.name, argv)} must be {setting.metadata['expects']}, got {got}")
+    if not problems and (room := values["max_bodies_bytes"]) < (least := values["max_body_bytes"]):
+        problems.append(in_given_names(f"MAX_BODIES_BYTES must be >= MAX_BODY_BYTES ({least}), got {room}", argv))
     if problems:
         raise SettingsError("\n".join(problems))
     for name, rate in (("rate_limit", AUTO_RATE_LIMIT), ("rate_limit_info", AUTO_RATE_LIMIT_INFO)):
         if values[name] == AUTO:
-            is_local = is_loopback(values["host"]) and not values["trusted_proxies"]
-            values[name] = None if is_local else rate
+            values[name] = None if _is_local(values["host"], values["trusted_proxies"]) else rate
     return Settings(**values)
+
+
+def _is_local(host: str, trusted_proxies: Sequence[object]) -> bool:
+    return is_loopback(host) and not trusted_proxies
+
+
+def name_given(name: str, argv: Sequence[str]) -> str:
+    """What whoever set a setting knows it by: its flag if `argv` has that, else its variable in the environment."""
+    flag = "--" + name.replace("_", "-")
+    return flag if any(word.partition("=")[0] == flag for word in argv) else name.upper()
+
+
+def in_given_names(message: str, argv: Sequence[str]) -> str:
+    """A message in which settings, those in capitals and one in small letters at the beginning, go by `name_given`."""
+
+    def given(found: re.Match[str]) -> str:
+        return name_given(found[0].lower(), argv) if found[0].lower() in Settings.__slots__ else found[0]
+
+    return re.sub(r"\A[a-z_]+|\b[A-Z_]+\b", given, message)
 
 
 def public_values(settings: Settings) -> dict[str, Any]:

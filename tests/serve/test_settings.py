@@ -10,7 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from serve.settings import NS_PER_S, Settings, SettingsError, load_settings, parse_rate, public_values
+from serve.settings import (
+    NS_PER_S,
+    Settings,
+    SettingsError,
+    in_given_names,
+    load_settings,
+    name_given,
+    parse_rate,
+    public_values,
+)
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -153,9 +162,52 @@ def test_all_bad_values_are_reported_at_once():
 
 
 def test_there_must_be_room_for_the_largest_body():
-    with pytest.raises(SettingsError, match=r"^MAX_BODIES_BYTES must be >= MAX_BODY_BYTES \(1000\), got 999$"):
+    with pytest.raises(SettingsError, match=r"^MAX_BODIES_BYTES must be >= --max-body-bytes \(1000\), got 999$"):
         load_settings(["--max-body-bytes=1000"], {"MAX_BODIES_BYTES": "999"})
     assert load_settings(["--max-body-bytes=1000"], {"MAX_BODIES_BYTES": "1000"}).max_bodies_bytes == 1000
+    with pytest.raises(SettingsError, match=r"^--max-bodies-bytes must be >= MAX_BODY_BYTES \(1000\), got 999$"):
+        load_settings(["--max-bodies-bytes=999"], {"MAX_BODY_BYTES": "1000"})
+    with pytest.raises(SettingsError, match=r"^MAX_BODIES_BYTES must be >= MAX_BODY_BYTES \(4194304\), got 999$"):
+        load_settings([], {"MAX_BODIES_BYTES": "999"})
+
+
+@pytest.mark.parametrize(
+    ("argv", "name"),
+    [
+        ([], "DEVICE"),
+        (["--device-like", "--dtype=int8", "x--device"], "DEVICE"),
+        (["--dtype=int8", "--device=cuda"], "--device"),
+        (["--device", "cuda"], "--device"),
+    ],
+)
+def test_a_setting_is_named_as_it_was_given(argv: list[str], name: str):
+    assert name_given("device", argv) == name
+    assert name_given("rate_burst", argv) == "RATE_BURST"
+
+
+def test_messages_of_others_name_settings_as_they_were_given():
+    def said(message: str) -> str:
+        return in_given_names(message, ["--device=cuda", "--rate-limit", "1/day"])
+
+    assert said("device must be cpu, got 'device'") == "--device must be cpu, got 'device'"
+    assert said("dtype int8 needs the numba backend") == "DTYPE int8 needs the numba backend"
+    assert said("RATE_BURST fills at RATE_LIMIT") == "RATE_BURST fills at --rate-limit"
+    assert said("no device CUDA") == "no device CUDA"
+
+
+@pytest.mark.parametrize(
+    ("environ", "is_open"),
+    [
+        ({}, False),
+        ({"HOST": "::1"}, False),
+        ({"HOST": "0.0.0.0"}, True),
+        ({"TRUSTED_PROXIES": "127.0.0.1"}, True),
+        ({"HOST": "0.0.0.0", "API_KEY": "k"}, False),
+        ({"HOST": "0.0.0.0", "ADMIN_API_KEY": "k"}, False),
+    ],
+)
+def test_a_server_is_open_where_others_reach_its_control_routes_without_a_key(environ: dict[str, str], is_open: bool):
+    assert load_settings([], environ).is_open == is_open
 
 
 @pytest.mark.parametrize(
@@ -206,6 +258,11 @@ def test_bad_settings_exit_with_2_and_without_traceback():
         "--port must be an integer in [0, 65535], got 'x'",
         "--dtype must be one of float32, float64, bfloat16, float16, int8, w8a8, got 'x'",
     ]
+
+
+def test_a_burst_that_no_rate_limit_can_count_is_named_as_it_was_given():
+    flags = ("--rate-limit=1/day", "--rate-burst=9999999999")
+    assert run_serve(*flags).stderr.startswith("--rate-burst must fill within 146 years at this --rate-limit, got ")
 
 
 def test_broken_checkpoint_exits_with_1_and_without_traceback(tmp_path):

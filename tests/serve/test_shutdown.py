@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -112,6 +113,14 @@ def connect(server: ServerProcess) -> socket.socket:
     return socket.create_connection((host, int(port)))
 
 
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
 @pytest.fixture(scope="module")
 def server():
     with server_process(GOLDEN_DIR / "chat_bpe", "--log-format=json", "--request-timeout-s=20") as server:
@@ -123,6 +132,28 @@ def test_banner_has_a_line_to_paste(server: ServerProcess):
     assert "245,760 parameters, vocabulary 1,024, context 256, chat" in banner
     assert "cpu in float32" in banner
     assert f"curl {server.url}/microgpt/v1/chat" in banner
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_a_server_on_all_addresses_prints_one_that_works_and_warns_that_it_has_no_key(host: str):
+    if host == "::" and not has_ipv6():
+        pytest.skip("no IPv6 here")
+    with server_process(GOLDEN_DIR / "names_char", f"--host={host}") as server:
+        assert httpx.get(server.url + "/health").status_code == 200
+        assert urlsplit(server.url).hostname in ("127.0.0.1", "::1")
+        assert "".join(server.out).count(f"{server.url} and all other addresses of this machine\n") == 2
+        assert "".join(server.err).count("no key is set: whoever reaches this server may use all of it") == 1
+
+
+def test_the_printed_address_is_one_that_allowed_hosts_lets_through():
+    with server_process(GOLDEN_DIR / "names_char", "--host=0.0.0.0", "--allowed-hosts=localhost, a.b") as server:
+        assert httpx.get(server.url + "/health").status_code == 200
+        assert urlsplit(server.url).hostname == "localhost"
+
+
+def test_a_server_for_this_machine_alone_does_not_warn(server: ServerProcess):
+    assert "key" not in "".join(server.err)
+    assert "other addresses" not in "".join(server.out)
 
 
 def test_client_that_closes_its_connection_frees_the_engine(server: ServerProcess):
@@ -161,14 +192,14 @@ def test_port_in_use_exits_with_1_and_says_so(server: ServerProcess):
     with server_process(GOLDEN_DIR / "names_char", f"--port={port}", ready=False) as second:
         assert second.process.wait(60) == 1
         time.sleep(0.1)
-        assert "".join(second.err) == f"cannot listen on HOST 127.0.0.1, PORT {port}: Address already in use\n"
+        assert "".join(second.err) == f"cannot listen on HOST 127.0.0.1, --port {port}: Address already in use\n"
 
 
 def test_engine_that_cannot_be_built_exits_with_1(server: ServerProcess):
     with server_process(GOLDEN_DIR / "names_char", "--device=cuda", ready=False, CUDA_VISIBLE_DEVICES="") as broken:
         assert broken.process.wait(60) == 1
         time.sleep(0.1)
-        assert "cannot build the engine: device must be auto or cpu on this machine, got cuda" in "".join(broken.err)
+        assert "cannot build the engine: --device must be auto or cpu on this machine, got cuda" in "".join(broken.err)
         assert "Traceback" not in "".join(broken.err)
 
 
