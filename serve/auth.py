@@ -14,7 +14,8 @@ from serve.limits import AUTHORIZED_KEY
 
 # Without a key, for probes, scrapes and pages that ask for one.
 OPEN_PATHS = frozenset(("/", "/health", "/health_generate", "/ready", "/metrics"))
-UNAUTHORIZED = error_body("Unauthorized")
+UNAUTHORIZED = error_body("Unauthorized: this needs the header Authorization: Bearer <API_KEY>")
+ADMIN_UNAUTHORIZED = error_body("Unauthorized: this needs the header Authorization: Bearer <ADMIN_API_KEY>")
 _SCHEME = b"bearer"
 
 
@@ -46,19 +47,23 @@ class KeyGuard:
         if scope["type"] != "http":
             return _close(send)
         if not self.admits(scope):
-            return send_json(send, 401, UNAUTHORIZED, {"WWW-Authenticate": "Bearer"})
+            body = ADMIN_UNAUTHORIZED if self._is_admins(scope) else UNAUTHORIZED
+            return send_json(send, 401, body, {"WWW-Authenticate": "Bearer"})
         return self.app(scope, receive, send)
 
     def admits(self, scope: Scope) -> bool:
         """Whether a request may pass; if it bears the key that it needs, its scope says so from then on."""
-        is_admins = self._admin_key is not None and scope["path"] in self._admin_paths
-        key = self._admin_key if is_admins else self._key
+        key = self._admin_key if self._is_admins(scope) else self._key
         if key is None:
             return True
         if _bears(scope, key):
             scope[AUTHORIZED_KEY] = True
             return True
         return scope["path"] in self._open_paths or scope["method"] == "OPTIONS"
+
+    def _is_admins(self, scope: Scope) -> bool:
+        """Whether a request needs the admin_api_key."""
+        return self._admin_key is not None and scope["path"] in self._admin_paths
 
 
 async def _close(send: Send) -> None:
