@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -79,7 +80,7 @@ def train(
     start = load_checkpoint(settings.init) if settings.init else None
     settings = (settings.like(start) if start else settings).completed()
     # Read before the data is read, so that a mistaken --resume fails at once.
-    state = read_state(settings.output) if resume else None
+    state = _read_state(settings.output) if resume else None
     run = prepare(settings, start.tokenizer if start else None)
     check_writable(settings.output, "output")
     _keep_freed_memory()  # only now: what reading the data took can go back to the system
@@ -225,6 +226,16 @@ def _save_model(run: Prepared, trainer: Trainer) -> None:
     save_checkpoint(run.settings.output, run.config, trainer.model.to_arrays(), run.tokenizer, dtype)
     if run.settings.tokenizer == "char":
         (run.settings.output / BPE_FILE).unlink(missing_ok=True)
+
+
+def _read_state(directory: Path) -> dict[str, Any]:
+    """The state to resume from. Raises DataError, also where the last run was complete, which leaves a record alone."""
+    if (directory / RECORD).exists() and not (directory / STATE).exists():
+        raise DataError(
+            f"{directory}: nothing to resume, its run is complete: --overwrite begins anew, with more --steps if you "
+            f"like; --init {directory} with another --output trains on from its weights"
+        )
+    return read_state(directory)
 
 
 def _check_same_run(settings: TrainSettings, data: str, state: dict[str, Any]) -> None:

@@ -173,6 +173,16 @@ def test_resume_refuses_other_data(tmp_path: Path) -> None:
         train(settings, Watcher(), lambda: False, resume=True)
 
 
+def test_resume_of_a_complete_run_says_so_and_what_to_do(tmp_path: Path) -> None:
+    settings = replace(tiny(names_file(tmp_path), tmp_path / "out"), steps=3)
+    run_to_end(settings)
+    with pytest.raises(DataError, match=r"out: nothing to resume, its run is complete: .*--overwrite.*--init "):
+        train(replace(settings, steps=60), Watcher(), lambda: False, resume=True)
+    watcher = Watcher(stop_at=2)
+    assert train(settings, watcher, watcher.should_stop) is None  # begun anew, and stopped
+    run_to_end(settings, resume=True)
+
+
 def test_resume_without_or_with_a_damaged_state_is_refused(tmp_path: Path) -> None:
     settings = tiny(names_file(tmp_path), tmp_path / "out")
     with pytest.raises(DataError, match="nothing to resume"):
