@@ -26,6 +26,7 @@ import contextlib
 import itertools
 import json
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -34,7 +35,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from bench import machine
 from bench.our_worker import TEMPERATURE, random_checkpoint
@@ -112,15 +113,23 @@ class Process:
                 [sys.executable, *command], cwd=directory, stdout=subprocess.PIPE, stderr=errors, text=True
             )
         self.pid = self._process.pid
+        try:
+            if not self._is_up(ready):
+                raise SystemExit(f"{' '.join(command)} did not start: {log.read_text()[-500:]}")
+        except BaseException:  # Ctrl-C and SIGTERM among them
+            self.close()
+            raise
+
+    def _is_up(self, ready: str) -> bool:
+        """Whether it prints `ready` before its end and in time; notes its address."""
         assert self._process.stdout is not None
         started = time.monotonic()
         for line in self._process.stdout:
             if found := re.search(r"listening on http://([^:]+):(\d+)", line):
                 self.host, self.port = found[1], int(found[2])
             if ready in line or time.monotonic() - started > _READY_LIMIT_S:
-                return
-        self.close()
-        raise SystemExit(f"{' '.join(command)} did not start: {log.read_text()[-500:]}")
+                return True
+        return False
 
     def close(self) -> None:
         """End it."""
@@ -245,9 +254,11 @@ def compare_cpu(arguments: argparse.Namespace, model_dir: Path, logs: Path) -> t
     body = {"max_tokens": CPU_TOKENS, "temperature": TEMPERATURE, "num_samples": 1}
     rows, windows = [], []
     command = ["-m", "bench.bare_endpoint"]
-    bare = Process(command, SCRIPTS, "listening on", logs / "bare.log")
-    logging = Process([*command, "logging"], SCRIPTS, "listening on", logs / "logging.log")
-    with contextlib.closing(bare), contextlib.closing(logging), serving(model_dir, logs, *_UNREACHED) as ours:
+    with (
+        contextlib.closing(Process(command, SCRIPTS, "listening on", logs / "bare.log")) as bare,
+        contextlib.closing(Process([*command, "logging"], SCRIPTS, "listening on", logs / "logging.log")) as logging,
+        serving(model_dir, logs, *_UNREACHED) as ours,
+    ):
         processes = {"microgpt": ours, "bare FastAPI": bare, "with its log": logging}
         for concurrency in arguments.concurrency:
             found: dict[str, list[float]] = {name: [] for name in processes}
@@ -293,9 +304,15 @@ def _times(seconds: list[float]) -> str:
     return " / ".join(f"{factor * value:.3g}" for value in seconds) + f" {unit}"
 
 
+def _end(number: int, frame: object) -> NoReturn:
+    """SIGTERM ends the benchmark as Ctrl-C does: through what ends its servers."""
+    raise SystemExit(128 + number)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Measure and report."""
     arguments = parse_arguments(argv)
+    signal.signal(signal.SIGTERM, _end)
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         data: dict[str, Any] = {"machine": machine.describe(), "seconds": arguments.seconds}

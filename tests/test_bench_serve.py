@@ -1,12 +1,14 @@
-"""bench_serve: its client reads answers however they are cut, and counts what the server counted."""
+"""bench_serve: its client reads answers however they are cut, and counts what the server counted; it ends whole."""
 
 import asyncio
 import contextlib
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +102,46 @@ def test_client_counts_what_a_server_that_cuts_its_answers_has_sent(stream: bool
         assert len(found[name]) == (3 if stream else 0)
     if stream:
         assert found["first_token_s"][0] <= found["total_s"][0]
+
+
+def members(group: int) -> list[str]:
+    """The command lines of the processes of a group that have not ended."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            state, _, its_group = stat.read_text().rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state != "Z":
+                found.append((stat.parent / "cmdline").read_text().replace("\0", " "))
+    return found
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc")
+@pytest.mark.parametrize("moment", ["while its server starts", "while it measures"])
+def test_sigterm_ends_the_benchmark_and_its_servers(moment: str):
+    command = [sys.executable, str(SCRIPTS / "bench_serve.py"), f"--model-dir={GOLDEN_DIR / 'names_char'}"]
+    benchmark = subprocess.Popen(
+        [*command, "--concurrency=1,2", "--modes=buffered", "--seconds=1", "--warm-up=0.1"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+    )
+    try:
+        assert benchmark.stderr is not None
+        if moment == "while it measures":
+            while "1 clients" not in (line := benchmark.stderr.readline()):
+                assert line, "it ended too early"
+        while not any("-m serve" in command for command in members(benchmark.pid)):
+            assert benchmark.poll() is None
+            time.sleep(0.02)
+        benchmark.terminate()
+        assert benchmark.wait(30) == 128 + signal.SIGTERM
+        assert members(benchmark.pid) == []
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(benchmark.pid, signal.SIGKILL)
+        benchmark.communicate()
 
 
 @pytest.mark.slow
