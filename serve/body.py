@@ -71,7 +71,7 @@ async def read_body(scope: Scope, receive: Receive, max_bytes: int, room: BodyRo
     """
     declared = _header(scope["headers"], b"content-length")
     if declared.isdigit() and (len(declared) > 18 or int(declared) > max_bytes):
-        _too_large(max_bytes)
+        _too_large(max_bytes, declared.decode() if len(declared) <= 18 else "more")
     chunks, size, more = [], 0, True
     try:
         while more:
@@ -80,7 +80,7 @@ async def read_body(scope: Scope, receive: Receive, max_bytes: int, room: BodyRo
                 raise ClientDisconnected
             chunk, more = message.get("body", b""), message.get("more_body", False)
             if size + len(chunk) > max_bytes:
-                _too_large(max_bytes)
+                _too_large(max_bytes, "more")
             if more or chunks:
                 if more and LATE_KEY in scope:
                     reason = f"receiving the request took longer than {scope[LATE_KEY]:g} s"
@@ -220,8 +220,8 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_float, parse
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-def _too_large(max_bytes: int) -> NoReturn:
-    raise HttpError(413, f"body must be at most {max_bytes} bytes")
+def _too_large(max_bytes: int, got: str) -> NoReturn:
+    raise HttpError(413, f"body must be at most {max_bytes} bytes (this server's MAX_BODY_BYTES), got {got}")
 
 
 def _header(headers: Headers, name: bytes) -> bytes:

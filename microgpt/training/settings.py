@@ -124,7 +124,8 @@ class TrainSettings:
         if self.warmup_steps > self.steps:
             raise DataError(f"warmup_steps must be <= steps ({self.steps}), got {self.warmup_steps}")
         if self.tokenizer == "char" and self.vocab_size is not None:
-            raise DataError("vocab_size is for the bpe tokenizer; a char model has one id per character of the data")
+            reason = "which has one id per character of the data"
+            raise DataError(f"vocab_size must be absent for the char tokenizer, {reason}, got {self.vocab_size}")
         if self.loss_on != "all" and not self.chat:
             raise DataError(f"loss_on must be all for plain text, got {self.loss_on} (it needs --chat)")
 

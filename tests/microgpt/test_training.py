@@ -310,7 +310,10 @@ def test_split_is_a_function_of_text_and_seed() -> None:
         ({"steps": 0}, "steps must be >= 1, got 0"),
         ({"lr": float("nan")}, "lr must be > 0, got nan"),
         ({"n_embd": 10, "n_head": 3}, "n_embd must be a multiple of n_head, got n_embd 10 and n_head 3"),
-        ({"vocab_size": 512}, "vocab_size is for the bpe tokenizer"),
+        (
+            {"vocab_size": 512},
+            "vocab_size must be absent for the char tokenizer, which has one id per character of the data, got 512",
+        ),
         ({"tokenizer": "bpe", "vocab_size": 100}, "vocab_size must be >= 261, got 100"),
         ({"loss_on": "assistant"}, "loss_on must be all for plain text"),
         ({"held_out": 1.0}, r"held_out must be in \[0, 1\), got 1.0"),

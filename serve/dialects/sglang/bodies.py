@@ -1,7 +1,7 @@
 """Bodies of the routes that demand JSON: whatever is wrong with one is a 400 with an error object, never a 422."""
 
 from collections.abc import Sequence
-from typing import TypeGuard, TypeVar
+from typing import Any, NoReturn, TypeGuard, TypeVar
 
 from pydantic import BaseModel
 
@@ -11,6 +11,8 @@ from serve.errors import HttpError, shown
 from serve.messages import check_number
 
 M = TypeVar("M", bound=BaseModel)
+IDS_OR_LISTS = "an array of integers, or an array of such arrays"
+_IDS = "an array of integers"
 NO_JSON = "Unsupported Media Type: Only 'application/json' is allowed"
 
 
@@ -42,6 +44,17 @@ def bad_value(message: str) -> HttpError:
 def is_ids(value: object) -> TypeGuard[list[int]]:
     """Whether a JSON value is an array of integers."""
     return isinstance(value, list) and all(type(item) is int for item in value)
+
+
+def refuse_ids(name: str, value: Any, expected: str = _IDS, *, nested: bool = False) -> NoReturn:
+    """Raise 400 for a value that should have been ids (nested: or lists of ids), naming the first that is none."""
+    if not isinstance(value, list) or not value:
+        raise bad_value(f"{name} must be {expected}, got {shown(value)}")
+    if nested and isinstance(value[0], list):
+        i = next(i for i, item in enumerate(value) if not is_ids(item))
+        refuse_ids(f"{name}[{i}]", value[i])
+    i = next(i for i, item in enumerate(value) if type(item) is not int)
+    raise bad_value(f"{name}[{i}] must be an integer, got {shown(value[i])}")
 
 
 def check_ids(ids: Sequence[int], vocab_size: int) -> None:

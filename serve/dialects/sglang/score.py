@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any, NamedTuple, cast
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic_core import to_json
@@ -10,7 +10,15 @@ from pydantic_core import to_json
 from microgpt import FinishReason, GenerationRequest, SamplingParams
 from microgpt.params import MAX_GIVEN_LOGPROBS
 from serve.dialects.base import Route, Work
-from serve.dialects.sglang.bodies import bad_value, check_ids, check_json, is_ids, parse_body
+from serve.dialects.sglang.bodies import (
+    IDS_OR_LISTS,
+    bad_value,
+    check_ids,
+    check_json,
+    is_ids,
+    parse_body,
+    refuse_ids,
+)
 from serve.errors import HttpError, shown
 from serve.service import Progress, Service
 
@@ -128,23 +136,32 @@ def _softmax(logprobs: Sequence[float], temperature: float) -> list[float]:
 
 def _prompts(service: Service, asked: ScoreBody) -> list[tuple[int, ...]]:
     """The ids of query and item, for each item."""
-    if asked.query is None or asked.items is None:
-        raise bad_value("query and items must be given")
+    for name in ("query", "items"):
+        if getattr(asked, name) is None:
+            raise bad_value(f"{name} is required")
     items = [asked.items] if isinstance(asked.items, str) else asked.items
-    if not isinstance(items, list) or not items:
-        raise bad_value("items must be a string, or an array of strings or of arrays of integers, and not empty")
+    if not isinstance(items, list):
+        expected = "a string, or an array of strings or of arrays of integers"
+        raise bad_value(f"items must be {expected}, got {shown(items)}")
+    if not items:
+        raise bad_value("items must not be empty")
     if len(items) > service.max_queue:
         raise bad_value(f"items must be at most {service.max_queue} (this server's MAX_QUEUE), got {len(items)}")
     query = asked.query
     rows: list[list[int]]
-    if isinstance(query, str) and all(isinstance(item, str) for item in items):
+    if isinstance(query, str):
+        for i, item in enumerate(items):
+            if not isinstance(item, str):
+                raise bad_value(f"items[{i}] must be a string, as query is, got {shown(item)}")
         texts = [item + query if asked.item_first else query + item for item in items]
         rows = [service.encode_prompt(text) for text in texts]
-    elif is_ids(query) and all(map(is_ids, items)):
-        parts = cast(list[list[int]], items)
-        rows = [item + query if asked.item_first else query + item for item in parts]
+    elif is_ids(query):
+        for i, item in enumerate(items):
+            if not is_ids(item):
+                refuse_ids(f"items[{i}]", item, "an array of integers, as query is")
+        rows = [item + query if asked.item_first else query + item for item in items]
     else:
-        raise bad_value("query and items must both be text, or both be arrays of integers")
+        refuse_ids("query", query, "a string or an array of integers")
     context = service.config.block_size
     for i, row in enumerate(rows):
         check_ids(row, service.config.vocab_size)
@@ -164,11 +181,12 @@ def _labels(service: Service, given: Any, num_items: int) -> list[list[int]]:
     elif isinstance(given, list) and all(map(is_ids, given)):
         rows = given
     else:
-        raise bad_value("label_token_ids must be an array of integers, or an array of such arrays")
+        refuse_ids("label_token_ids", given, IDS_OR_LISTS, nested=True)
     if len(rows) != num_items:
         raise bad_value(f"label_token_ids must be one list, or one for each of {num_items} items, got {len(rows)}")
-    if not all(rows):
-        raise bad_value("label_token_ids must not be empty")
+    for i, row in enumerate(rows):
+        if not row:
+            raise bad_value(f"label_token_ids{'' if is_ids(given) else f'[{i}]'} must not be empty")
     for row in rows[:1] if is_ids(given) else rows:
         check_ids(row, service.config.vocab_size)
     return rows

@@ -8,7 +8,15 @@ from pydantic_core import to_json
 from microgpt import MicrogptError
 from microgpt.chat import Message
 from serve.dialects.base import Reply, Route
-from serve.dialects.sglang.bodies import bad_value, check_ids, check_json, is_ids, parse_body
+from serve.dialects.sglang.bodies import (
+    IDS_OR_LISTS,
+    bad_value,
+    check_ids,
+    check_json,
+    is_ids,
+    parse_body,
+    refuse_ids,
+)
 from serve.errors import HttpError, shown
 from serve.messages import MessageBody, check_messages
 from serve.service import Service
@@ -73,7 +81,8 @@ def prepare_tokenize(service: Service, body: bytes) -> Reply:
     """The ids of a prompt, or those that a chat request with these messages gives the model."""
     asked = parse_body(TokenizeBody, body)
     if (asked.prompt is None) == (asked.messages is None):
-        raise bad_value("exactly one of prompt and messages must be given")
+        got = "neither" if asked.prompt is None else "both"
+        raise bad_value(f"exactly one of prompt and messages must be given, got {got}")
     if not isinstance(asked.tool_choice, str | dict):
         raise bad_value(f"tool_choice must be a string or an object, got {shown(asked.tool_choice)}")
     answer: dict[str, Any] = {}
@@ -96,7 +105,7 @@ def prepare_detokenize(service: Service, body: bytes) -> Reply:
     single = is_ids(asked.tokens)  # [] too
     rows = [asked.tokens] if single else asked.tokens
     if not isinstance(rows, list) or not all(map(is_ids, rows)):
-        raise bad_value("tokens must be an array of integers, or an array of such arrays")
+        refuse_ids("tokens", asked.tokens, IDS_OR_LISTS, nested=True)
     _check_number("tokens", rows)
     tokenizer = service.tokenizer
     special = {} if asked.skip_special_tokens else {i: tokenizer.token_name(i).encode() for i in tokenizer.special_ids}
@@ -110,8 +119,11 @@ def prepare_detokenize(service: Service, body: bytes) -> Reply:
 
 def _texts(prompt: Any) -> list[str]:
     texts = [prompt] if isinstance(prompt, str) else prompt
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise bad_value("prompt must be a string or an array of strings")
+    if not isinstance(texts, list):
+        raise bad_value(f"prompt must be a string or an array of strings, got {shown(prompt)}")
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise bad_value(f"prompt[{i}] must be a string, got {shown(text)}")
     _check_number("prompt", texts)
     return texts
 
@@ -126,7 +138,7 @@ def _chat_ids(service: Service, asked: TokenizeBody, answer: dict[str, Any]) -> 
     if asked.continue_final_message:
         raise bad_value("continue_final_message must be false, got true")
     if asked.tools and asked.tool_choice != "none":
-        raise bad_value("tools must be empty: this server has no tools")
+        raise bad_value(f"tools must be empty, as this server has no tools, got {len(asked.tools)}")
     messages = asked.messages or []
     try:
         check_messages(messages)

@@ -195,6 +195,32 @@ def test_bad_bodies_are_400_and_the_server_lives(web: httpx.Client):
     score(web, **GOOD)
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"items": ["a"], "label_token_ids": [1]}, "query is required"),
+        ({"query": "a", "label_token_ids": [1]}, "items is required"),
+        (GOOD | {"query": 5}, "query must be a string or an array of integers, got 5"),
+        (GOOD | {"query": [1, "a"]}, 'query[1] must be an integer, got "a"'),
+        (GOOD | {"items": 5}, "items must be a string, or an array of strings or of arrays of integers, got 5"),
+        (GOOD | {"items": []}, "items must not be empty"),
+        (GOOD | {"items": ["a", 1]}, "items[1] must be a string, as query is, got 1"),
+        (GOOD | {"query": [1], "items": [[1], "a"]}, 'items[1] must be an array of integers, as query is, got "a"'),
+        (GOOD | {"query": [1], "items": [[1], [True]]}, "items[1][0] must be an integer, got true"),
+        (
+            GOOD | {"label_token_ids": 5},
+            "label_token_ids must be an array of integers, or an array of such arrays, got 5",
+        ),
+        (GOOD | {"label_token_ids": [[1], [2, 1.5]]}, "label_token_ids[1][1] must be an integer, got 1.5"),
+        (GOOD | {"label_token_ids": [[[1]]]}, "label_token_ids[0][0] must be an integer, got an array"),
+        (GOOD | {"label_token_ids": [[1], []]}, "label_token_ids[1] must not be empty"),
+        (GOOD | {"label_token_ids": []}, "label_token_ids must not be empty"),
+    ],
+)
+def test_refusals_name_what_was_given(web: httpx.Client, body: dict[str, Any], message: str):
+    assert refused(web.post("/v1/score", json=body)) == message
+
+
 def test_null_stands_for_what_is_left_out(web: httpx.Client):
     names = ("apply_softmax", "item_first", "temperature", "return_token_logprobs", "model")
     assert score(web, **GOOD | dict.fromkeys(names)) == score(web, **GOOD)

@@ -296,6 +296,28 @@ def test_bad_bodies_are_400_and_the_server_lives(web: httpx.Client, path: str):
     assert tokenize(web, prompt="a")["count"] == 2
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "message"),
+    [
+        ("/tokenize", {}, "exactly one of prompt and messages must be given, got neither"),
+        ("/tokenize", {"prompt": "a", "messages": []}, "exactly one of prompt and messages must be given, got both"),
+        ("/tokenize", {"prompt": 5}, "prompt must be a string or an array of strings, got 5"),
+        ("/tokenize", {"prompt": ["a", [1]]}, "prompt[1] must be a string, got an array"),
+        (
+            "/tokenize",
+            {"messages": GOOD_MESSAGES, "tools": [1, 2]},
+            "tools must be empty, as this server has no tools, got 2",
+        ),
+        ("/detokenize", {"tokens": "a"}, 'tokens must be an array of integers, or an array of such arrays, got "a"'),
+        ("/detokenize", {"tokens": [1, 2.5]}, "tokens[1] must be an integer, got 2.5"),
+        ("/detokenize", {"tokens": [[1], 2]}, "tokens[1] must be an array of integers, got 2"),
+        ("/detokenize", {"tokens": [[1], [None]]}, "tokens[1][0] must be an integer, got null"),
+    ],
+)
+def test_refusals_name_what_was_given(web: httpx.Client, path: str, body: dict[str, Any], message: str):
+    assert refused(web.post(path, json=body)) == message
+
+
 @pytest.mark.parametrize("media_type", ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonx"])
 def test_other_media_types_are_400(web: httpx.Client, prefix: str, media_type: str):
     for name in ("tokenize", "detokenize"):
