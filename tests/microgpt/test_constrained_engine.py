@@ -40,6 +40,7 @@ from microgpt.logprobs import TokenLogprobs
 from microgpt.models.gpt import GPT
 from microgpt.sampling import CounterGenerator, adjusted, next_token, token_logprobs
 from microgpt.tokenizers import CharTokenizer, Tokenizer, train_bpe
+from tests.microgpt.test_engine import check_invariants
 
 PRINTABLE = "".join(map(chr, range(32, 127))) + "\né€"
 TINY_SOURCES = ("[a-d]{2,6}( [e-h]+)*", "a", "(ab|cd)*", "[a-h]{40}", "(a|b\n)*c")
@@ -70,12 +71,6 @@ def compile_for() -> Iterator[Callable[[Tokenizer, Constraint], CompiledConstrai
 
 CompileFor = Callable[[Tokenizer, Constraint], CompiledConstraint]
 MakeModel = Callable[..., Path]
-
-
-def check_invariants(engine: Engine) -> None:
-    stats = engine.stats
-    assert stats.free_slots + stats.running == stats.num_slots
-    assert stats.free_pages + stats.cached_pages + stats.running_pages == stats.num_pages
 
 
 def drain(engine: Engine) -> list[Event]:

@@ -53,6 +53,9 @@ def check_invariants(engine: Engine) -> None:
     stats = engine.stats
     assert stats.free_slots + stats.running == stats.num_slots
     assert stats.free_pages + stats.cached_pages + stats.running_pages == stats.num_pages
+    assert (stats.running_pages == 0) == (stats.running == 0)
+    users = [page for sequence in engine._running.values() for page in (*sequence.pages, *sequence.kept_pages)]
+    assert len(set(users)) == stats.running_pages
 
 
 def outputs(events: list[Event]) -> dict[str, list[int]]:

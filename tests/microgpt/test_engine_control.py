@@ -32,6 +32,7 @@ from microgpt.request import PromptScored
 from microgpt.sampling import ReferenceGenerator, reference_state
 from microgpt.tokenizers import CharTokenizer
 from tests.conftest import MakeModel, random_arrays
+from tests.microgpt.test_engine import check_invariants, drain
 
 BACKENDS = {"numba": {"backend": "numba", "threads": 1}, "torch": {"backend": "torch", "dtype": "float64"}}
 CHARS = "abcdefgh \n"
@@ -65,23 +66,6 @@ def _short_bursts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def engine_for(checkpoint: Checkpoint, backend: str = "numba", **options: Any) -> Engine:
     return build_engine(checkpoint, **{"max_slots": 4, **BACKENDS[backend], **options})
-
-
-def check_invariants(engine: Engine) -> None:
-    stats = engine.stats
-    assert stats.free_slots + stats.running == stats.num_slots
-    assert stats.free_pages + stats.cached_pages + stats.running_pages == stats.num_pages
-    assert (stats.running_pages == 0) == (stats.running == 0)
-    users = [page for sequence in engine._running.values() for page in (*sequence.pages, *sequence.kept_pages)]
-    assert len(set(users)) == stats.running_pages
-
-
-def drain(engine: Engine) -> list[Event]:
-    events: list[Event] = []
-    while engine.has_work:
-        events += engine.step()
-        check_invariants(engine)
-    return events
 
 
 Answer = tuple[Any, ...]
