@@ -274,7 +274,7 @@ def _listen(host: str, port: int) -> socket.socket:
 def _url(settings: Settings, listener: socket.socket) -> str:
     """An address of the server for a browser on this machine, which the guard of names lets through."""
     host, port = listener.getsockname()[:2]
-    host = _LOOPBACK.get(host, host)
+    host = _LOOPBACK.get(host) or host
     if settings.allowed_hosts and not (is_loopback(settings.host) or {host, "*"} & set(settings.allowed_hosts)):
         host = settings.allowed_hosts[0]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

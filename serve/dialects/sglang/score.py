@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, cast
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic_core import to_json
@@ -159,7 +159,8 @@ def _prompts(service: Service, asked: ScoreBody) -> list[tuple[int, ...]]:
         for i, item in enumerate(items):
             if not is_ids(item):
                 refuse_ids(f"items[{i}]", item, "an array of integers, as query is")
-        rows = [item + query if asked.item_first else query + item for item in items]
+        parts = cast(list[list[int]], items)
+        rows = [item + query if asked.item_first else query + item for item in parts]
     else:
         refuse_ids("query", query, "a string or an array of integers")
     context = service.config.block_size
