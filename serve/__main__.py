@@ -23,7 +23,7 @@ from serve.engine_client import EngineClient
 from serve.limits import RateLimiter, describe_rate
 from serve.protocol import HttpProtocol, Sweeper, has_unread_data
 from serve.service import Service
-from serve.settings import Settings, SettingsError, in_given_names, is_loopback, load_settings
+from serve.settings import Settings, SettingsError, in_given_names, is_loopback, load_settings, name_given
 
 logger = logging.getLogger("serve")
 
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         checkpoint = load_checkpoint(settings.model_dir)
     except CheckpointError as error:
-        return _refuse(str(error), 1)
+        return _refuse(f"{name_given('model_dir', argv)}: {error}", 1)
     try:
         listener = _listen(settings.host, settings.port)
     except (OSError, UnicodeError) as error:  # UnicodeError: a host name that cannot be one
@@ -296,6 +296,9 @@ def _banner(settings: Settings, service: Service, url: str, others: str) -> str:
     path, body = "/microgpt/v1/generate", '{"num_samples": 5}'
     if card.chat:
         path, body = "/microgpt/v1/chat", '{"messages": [{"role": "user", "content": "Hello!"}]}'
+    headers = "-H 'Content-Type: application/json'"
+    if settings.api_key:
+        headers += ' -H "Authorization: Bearer $API_KEY"'  # never the key itself
     return "\n".join(
         [
             f"microgpt serves {settings.model_dir}",
@@ -305,7 +308,7 @@ def _banner(settings: Settings, service: Service, url: str, others: str) -> str:
             f"  limits   {rate}; queue of {settings.max_queue} sequences; bodies up to {settings.max_body_bytes:,} "
             f"bytes; {settings.request_timeout_s:g} s per request",
             f"  url      {url}{others}",
-            f"  try      curl {url}{path} -H 'Content-Type: application/json' -d '{body}'",
+            f"  try      curl {url}{path} {headers} -d '{body}'",
         ]
     )
 

@@ -21,6 +21,7 @@ from tests.serve.scripted_engine import ScriptedEngine, run
 from tests.serve.server_process import ROOT, ServerProcess, server_process
 
 KEY, ADMIN = "normal-key", "admin-key"
+SENDS_KEY = '-H "Authorization: Bearer $API_KEY"'
 FILES = {f"/web/{name}" for name in StaticFiles().sizes} - {"/web/index.html"}
 # Every route that there is, a value for each path parameter.
 ROUTES = {
@@ -269,5 +270,6 @@ def test_keys_open_on_the_wire_and_are_not_logged(guarded_server: ServerProcess)
     assert exchange(guarded_server, b"/flush_cache", key=KEY)[0] == 401
     assert exchange(guarded_server, b"/model_info", key="wrong-key", method=b"GET")[0] == 401
     text = "".join([*guarded_server.out, *guarded_server.err])
+    assert f"curl {guarded_server.url}/microgpt/v1/generate -H 'Content-Type: application/json' {SENDS_KEY} -d " in text
     assert "status=401" in text
     assert not any(key in text for key in (KEY, ADMIN, "wrong-key"))

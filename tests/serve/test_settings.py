@@ -268,6 +268,7 @@ def test_a_burst_that_no_rate_limit_can_count_is_named_as_it_was_given():
 def test_broken_checkpoint_exits_with_1_and_without_traceback(tmp_path):
     done = run_serve("--model-dir", str(tmp_path))
     assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"--model-dir: cannot use the checkpoint in {tmp_path}: ")
     assert "meta.json: " in done.stderr
     assert "weights.safetensors: file is missing" in done.stderr
     assert "Traceback" not in done.stderr
