@@ -34,6 +34,8 @@ class TextStream:
     def push(self, token_ids: Sequence[int]) -> str:
         """The characters that these tokens complete."""
         if self._texts is not None:
+            if len(token_ids) == 1 and not self._special:  # all that a burst makes of a large model's sequences
+                return self._texts[token_ids[0]]
             return "".join(_pieces(self._texts, self._special, token_ids))
         data = self._held + b"".join(_pieces(self._bytes, self._special, token_ids))
         text, num_decoded = utf_8_decode(data, "replace")

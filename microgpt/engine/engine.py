@@ -293,9 +293,8 @@ class Engine:
             return events
         prefix_awaited = self._admit()
         if self._going:
-            sequences = self._going
             bursts = self.backend.go_on(scheduler.BURST_STEPS, BURST_TIME_S)
-            self._digest(sequences, repeat(1, len(sequences)), bursts, events)
+            self._digest(self._going, repeat(1, len(bursts)), bursts, events)
             return events
         sequences, feeds, max_steps = plan(self._running.values())
         started = time.monotonic()
@@ -335,11 +334,12 @@ class Engine:
     ) -> None:
         """Take what a burst made of each sequence, of which it was fed so many tokens; adds the events of that."""
         go_on = len(sequences) == len(self._running) and not self._num_guided  # the next ones need masks
+        are_decoding = sequences is self._going
         for sequence, num_fed, burst in zip(sequences, nums_fed, bursts, strict=True):
             sequence.num_computed += num_fed
             if not burst.goes_on:
                 go_on = False
-            elif sequence.is_decoding:  # most of them, most of the time
+            elif are_decoding or sequence.is_decoding:  # most of them, most of the time
                 self._extend(sequence, burst.token_ids, burst.logprobs, events)
                 continue
             if burst.prompt_logprobs:

@@ -520,7 +520,8 @@ def _lay_out(feeds):
         at = GIVEN_AT + GIVEN_FIELDS * feed
         start, count = given[at + GIVEN_START], given[at + GIVEN_COUNT]
         for i in range(count):
-            rows[FEED, end + i], rows[TOKEN, end + i], rows[POSITION, end + i] = feed, given[tokens + end + i], start + i
+            rows[FEED, end + i], rows[TOKEN, end + i] = feed, given[tokens + end + i]
+            rows[POSITION, end + i] = start + i
         end += count
         ints[SLOT, feed], ints[SAMPLES, feed], ints[END, feed] = given[at + GIVEN_SLOT], given[at + GIVEN_SAMPLES], end
         for field in range(NUM_SAMPLED_NOW, IS_DONE + 1):
