@@ -153,7 +153,7 @@ class NumbaBackend:
         self._slot_ints, self._slot_floats, self._slot_seeds, self._tables = map(
             _bytes_of, (self._slots.ints, self._slots.floats, self._slots.seeds, self._cache.tables.T)
         )
-        self._given, self._told = memoryview(self._feeds.given), memoryview(self._feeds.told)
+        self._given, self._told = self._feeds.given.data, self._feeds.told.data
         # Of the last burst: its feeds, how many feeds the kernels saw, and how many tokens these may sample in all.
         self._fed: Sequence[Feed] = ()
         self._num_feeds = self._most_sampled = 0
