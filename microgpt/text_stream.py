@@ -2,6 +2,7 @@
 
 from codecs import utf_8_decode
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from microgpt.tokenizers import Tokenizer
@@ -77,7 +78,7 @@ def _pieces(
     """What each token stands for."""
     if special:
         return [special.get(i) or table[i] for i in token_ids]
-    return [table[i] for i in token_ids]
+    return itemgetter(*token_ids, 0, 0)(table)[:-2]  # of one id alone it would make no tuple
 
 
 class TrimStream:

@@ -378,7 +378,9 @@ class NumbaBackend:
             token_ids, error, ends = told[at : at + count], None, ()
             if state:
                 num_ends = state >> kernel.NUM_ENDS_AT
-                ends = tuple(end - (at - first) for end in told[ends_at : ends_at + num_ends])
+                ends = told[ends_at : ends_at + num_ends]
+                if ends and at > first:
+                    ends = tuple(end - (at - first) for end in ends)
                 ends_at += _num_ends(state)
                 if state & _FAILED:
                     error = NumericalError(_NOT_FINITE)
