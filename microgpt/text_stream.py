@@ -1,9 +1,9 @@
 """Token ids -> text, piece by piece: characters are never split, and the pieces joined are the whole text."""
 
-import codecs
-from collections.abc import Iterable, Mapping, Sequence
+from codecs import utf_8_decode
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from microgpt.tokenizers import Tokenizer
 
@@ -13,7 +13,6 @@ WHITE_SPACE = (
     "\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 )
 
-_Utf8Decoder = codecs.getincrementaldecoder("utf-8")
 _Piece = TypeVar("_Piece", str, bytes)
 
 
@@ -24,22 +23,27 @@ class TextStream:
     special_text: what special tokens look like (id -> text); absent ones are invisible.
     """
 
-    def __init__(self, tokenizer: Tokenizer, special_text: Mapping[int, str] | None = None):
-        self._texts, self._special_text = tokenizer.all_texts, special_text
-        if self._texts is None:
-            self._bytes = tokenizer.all_bytes
-            self._special = {i: text.encode() for i, text in special_text.items()} if special_text else None
-        self._decoder: codecs.IncrementalDecoder | None = None  # made when characters may come in more than one piece
+    __slots__ = ("_bytes", "_held", "_special", "_texts")
 
-    def push(self, token_ids: Iterable[int]) -> str:
+    def __init__(self, tokenizer: Tokenizer, special_text: Mapping[int, str] | None = None):
+        self._texts, self._bytes = tokenizer.all_texts, tokenizer.all_bytes
+        self._special: Mapping[int, Any] | None = special_text
+        if self._texts is None and special_text:
+            self._special = {i: text.encode() for i, text in special_text.items()}
+        self._held = b""  # the beginning of a character
+
+    def push(self, token_ids: Sequence[int]) -> str:
         """The characters that these tokens complete."""
         if self._texts is not None:
-            return "".join(_pieces(self._texts, self._special_text, token_ids))
-        if self._decoder is None:
-            self._decoder = _Utf8Decoder("replace")
-        return self._decoder.decode(b"".join(_pieces(self._bytes, self._special, token_ids)))
+            if len(token_ids) == 1 and not self._special:  # all that a burst makes of a large model's sequences
+                return self._texts[token_ids[0]]
+            return "".join(_pieces(self._texts, self._special, token_ids))
+        data = self._held + b"".join(_pieces(self._bytes, self._special, token_ids))
+        text, num_decoded = utf_8_decode(data, "replace")
+        self._held = data[num_decoded:]
+        return text
 
-    def push_last(self, token_ids: Iterable[int]) -> str:
+    def push_last(self, token_ids: Sequence[int]) -> str:
         """As `push` and then `flush`; the stream is as new then, for another sequence."""
         if self._texts is not None:
             return self.push(token_ids)
@@ -49,29 +53,27 @@ class TextStream:
         """As `push_last` for each of several sequences, which token_ids hold one after another; they end at `ends`."""
         starts = (0, *ends)
         if self._texts is not None:
-            texts = _pieces(self._texts, self._special_text, token_ids)
+            texts = _pieces(self._texts, self._special, token_ids)
             return ["".join(texts[start:end]) for start, end in zip(starts, ends, strict=False)]
         pieces = _pieces(self._bytes, self._special, token_ids)
         return [self._last(b"".join(pieces[start:end])) for start, end in zip(starts, ends, strict=False)]
 
-    def pieces(self, token_ids: Iterable[int]) -> list[str]:
+    def pieces(self, token_ids: Sequence[int]) -> list[str]:
         """As `push`, token by token: the characters that each of them completes."""
         return [self.push((i,)) for i in token_ids]
 
     def flush(self) -> str:
         """What was held back, as U+FFFD; the stream has ended."""
-        return "" if self._decoder is None else self._decoder.decode(b"", final=True)
+        return self._last(b"") if self._held else ""
 
-    def _last(self, text: bytes) -> str:
+    def _last(self, data: bytes) -> str:
         """The end of a text."""
-        if self._decoder is None:
-            return text.decode("utf-8", "replace")
-        last, self._decoder = self._decoder.decode(text, final=True), None
-        return last
+        data, self._held = self._held + data, b""
+        return data.decode("utf-8", "replace")
 
 
 def _pieces(
-    table: Sequence[_Piece], special: Mapping[int, _Piece] | None, token_ids: Iterable[int]
+    table: Sequence[_Piece], special: Mapping[int, _Piece] | None, token_ids: Sequence[int]
 ) -> Sequence[_Piece]:
     """What each token stands for."""
     if special:

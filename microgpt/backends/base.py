@@ -53,7 +53,8 @@ class Burst(NamedTuple):
 
     ends: where samples ended that another one followed, as counts of token_ids. logprobs: of each of token_ids, where
     that was asked for. prompt_logprobs: of each of the feed's scored_ids. Where numbers among the fed rows themselves
-    are not finite, nothing comes but the error.
+    are not finite, nothing comes but the error. goes_on: whether the slot samples on after its last token, and nothing
+    else happens to it than that this one is fed.
     """
 
     token_ids: tuple[int, ...]
@@ -61,6 +62,7 @@ class Burst(NamedTuple):
     ends: tuple[int, ...] = ()
     logprobs: tuple[TokenLogprobs, ...] = ()
     prompt_logprobs: tuple[TokenLogprobs, ...] = ()
+    goes_on: bool = False
 
 
 class Backend(Protocol):
@@ -121,6 +123,14 @@ class Backend(Protocol):
         which time_limit_s passed, so at least one step is done. Slots in one burst are distinct. Numbers that are
         not finite never reach another sequence: not in the same burst, nor through the pages when they have a new
         owner, where NaN times an attention weight of 0 would be NaN.
+        """
+        ...
+
+    def go_on(self, max_steps: int, time_limit_s: float) -> list[Burst]:
+        """`burst` for the feeds of the last burst once more, each slot being fed the last token that it sampled. All of
+        them must have come out with goes_on, and no slot may have been opened since.
+
+        It is what most bursts are, and needs nothing to be said of each slot.
         """
         ...
 

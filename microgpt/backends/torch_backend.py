@@ -78,6 +78,7 @@ class TorchBackend:
         width = pages_for(config.block_size) * PAGE_TOKENS
         self._places = torch.zeros((max_slots, width), dtype=torch.long, device=self.device)
         self._sampler = TorchSampler(max_slots, config.vocab_size, self.device, rng)
+        self._going: list[_Row] = []  # what the last burst's feeds go on with
 
     def num_tracks(self, slot: int) -> int:
         return 1
@@ -98,17 +99,27 @@ class TorchBackend:
         places = torch.tensor(pages)[:, None] * PAGE_TOKENS + torch.arange(PAGE_TOKENS)  # (pages, 16)
         self._places[slot, : places.numel()] = places.flatten()
 
-    @torch.inference_mode()
     def burst(self, feeds: Sequence[Feed], max_steps: int, time_limit_s: float) -> list[Burst]:
+        return self._burst(
+            [
+                _Row(i, f.slot, f.token_ids, f.start, f.sample, f.first_scored, f.scored_ids, f.allowed)
+                for i, f in enumerate(feeds)
+            ],
+            max_steps,
+            time_limit_s,
+        )
+
+    def go_on(self, max_steps: int, time_limit_s: float) -> list[Burst]:
+        return self._burst(self._going, max_steps, time_limit_s)
+
+    @torch.inference_mode()
+    def _burst(self, rows: list[_Row], max_steps: int, time_limit_s: float) -> list[Burst]:
+        """A burst of one row for each feed."""
         deadline = time.monotonic() + time_limit_s
-        sampled: list[list[int]] = [[] for _ in feeds]
-        reports: list[list[TokenLogprobs]] = [[] for _ in feeds]
-        scores: list[tuple[TokenLogprobs, ...]] = [()] * len(feeds)
+        sampled: list[list[int]] = [[] for _ in rows]
+        reports: list[list[TokenLogprobs]] = [[] for _ in rows]
+        scores: list[tuple[TokenLogprobs, ...]] = [()] * len(rows)
         errors: dict[int, NumericalError] = {}
-        rows = [
-            _Row(i, f.slot, f.token_ids, f.start, f.sample, f.first_scored, f.scored_ids, f.allowed)
-            for i, f in enumerate(feeds)
-        ]
         assert max_steps == 1 or all(row.allowed is None for row in rows)
         for step in range(max_steps):
             tokens, logprobs = self._step(rows, scores)
@@ -125,8 +136,9 @@ class TorchBackend:
             rows = going
             if not rows or step + 1 == max_steps or time.monotonic() >= deadline:
                 break
+        self._going, goes_on = rows, {row.feed for row in rows}
         return [
-            Burst(tuple(tokens), errors.get(i), logprobs=tuple(logprobs), prompt_logprobs=scores[i])
+            Burst(tuple(tokens), errors.get(i), (), tuple(logprobs), scores[i], i in goes_on)
             for i, (tokens, logprobs) in enumerate(zip(sampled, reports, strict=True))
         ]
 

@@ -8,14 +8,14 @@ class Tracks:
     its own among the backend's rows. For prompts of one token, `token_id`.
 
     What is told comes in the order of samples; what a track has made before those ahead of it have ended is held.
-    places, token_ids, positions: of the tracks that are not done, in order, and what each is fed next; one number says
-    the same of all. is_new: whether nothing was made yet.
+    places, token_ids, positions: of the tracks that are not done, in order, and what each is fed next. is_new: whether
+    nothing was made yet.
     """
 
     def __init__(self, places: range, token_id: int):
         self.places: Sequence[int] = places
-        self.token_ids: int | list[int] = token_id
-        self.positions: int | list[int] = 0
+        self.token_ids = [token_id] * len(places)
+        self.positions = [0] * len(places)
         self.is_new = True
         self._token_id = token_id
         self._first = places.start
@@ -29,12 +29,11 @@ class Tracks:
             self._held = [([], []) for _ in self.places]
             self.is_new = False
         held, going = self._held, []
-        for i, (place, (ids, ends, is_done)) in enumerate(zip(self.places, sampled, strict=True)):
+        for place, before, (ids, ends, is_done) in zip(self.places, self.positions, sampled, strict=True):
             held_ids, held_ends = held[place - self._first - self._num_told]
             held_ends += [len(held_ids) + end for end in ends]
             held_ids += ids
             if not is_done:
-                before = self.positions if isinstance(self.positions, int) else self.positions[i]
                 position = len(ids) - ends[-1] if ends else before + len(ids)
                 going.append((place, ids[-1] if position else self._token_id, position))
         self.places, self.token_ids, self.positions = map(list, zip(*going, strict=True)) if going else ([], [], [])

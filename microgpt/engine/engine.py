@@ -4,8 +4,9 @@ import heapq
 import time
 from bisect import insort
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import repeat
 from operator import attrgetter
 
 from microgpt.backends import PAGE_TOKENS, Backend, Burst, Feed, pages_for
@@ -85,6 +86,8 @@ class Engine:
         self._num_callers = 0
         self._running: dict[int, Sequence] = {}  # by slot, in order of admission
         self._num_guided = 0  # of them, those under a constraint
+        # All of them, where the last burst was theirs, and the next one is each one's next tokens and nothing else.
+        self._going: list[Sequence] = []
         self._masks = MaskRoom(backend.num_slots, self.config.vocab_size)
         self._cancelled: list[Event] = []
         self._live: dict[str, Job] = {}
@@ -289,11 +292,15 @@ class Engine:
         if self._is_paused:
             return events
         prefix_awaited = self._admit()
+        if self._going:
+            bursts = self.backend.go_on(scheduler.BURST_STEPS, BURST_TIME_S)
+            self._digest(self._going, repeat(1, len(bursts)), bursts, events)
+            return events
         sequences, feeds, max_steps = plan(self._running.values())
         started = time.monotonic()
         if feeds:
             bursts = self.backend.burst(feeds, 1 if prefix_awaited else max_steps, BURST_TIME_S)
-            self._digest(sequences, feeds, bursts, events)
+            self._digest(sequences, [len(feed.token_ids) for feed in feeds], bursts, events)
         if self._num_guided and (group := guided(self._running.values())):
             time_s = guided_time(time.monotonic() - started, len(feeds), len(group))
             events += self._step_guided(group, 1 if prefix_awaited else scheduler.BURST_STEPS, time_s)
@@ -317,15 +324,24 @@ class Engine:
                 sequences.append(sequence)
                 feeds.append(Feed(sequence.slot, sequence.next_tokens(1), sequence.num_computed, True, allowed=mask))
             if feeds:
-                self._digest(sequences, feeds, self.backend.burst(feeds, 1, 0), events)
+                self._digest(sequences, repeat(1, len(feeds)), self.backend.burst(feeds, 1, 0), events)
             if time.monotonic() >= deadline or not (group := guided(self._running.values())):
                 break
         return merged(events)
 
-    def _digest(self, sequences: list[Sequence], feeds: list[Feed], bursts: list[Burst], events: list[Event]) -> None:
-        """Take what a burst made of each sequence's feed; adds the events of that."""
-        for sequence, feed, burst in zip(sequences, feeds, bursts, strict=True):
-            sequence.num_computed += len(feed.token_ids)
+    def _digest(
+        self, sequences: list[Sequence], nums_fed: Iterable[int], bursts: list[Burst], events: list[Event]
+    ) -> None:
+        """Take what a burst made of each sequence, of which it was fed so many tokens; adds the events of that."""
+        go_on = len(sequences) == len(self._running) and not self._num_guided  # the next ones need masks
+        are_decoding = sequences is self._going
+        for sequence, num_fed, burst in zip(sequences, nums_fed, bursts, strict=True):
+            sequence.num_computed += num_fed
+            if not burst.goes_on:
+                go_on = False
+            elif are_decoding or sequence.is_decoding:  # most of them, most of the time
+                self._extend(sequence, burst.token_ids, burst.logprobs, events)
+                continue
             if burst.prompt_logprobs:
                 sequence.scores += burst.prompt_logprobs
             if burst.error is not None:
@@ -335,6 +351,7 @@ class Engine:
                 self._take(sequence, burst, events)
             elif not sequence.job.limit and sequence.num_computed == sequence.num_prompt:
                 self._end_prompt(sequence, events)
+        self._going = sequences if go_on and len(sequences) == len(self._running) else []
 
     def _admit(self) -> bool:
         """Give slots and pages to waiting sequences, until the first that cannot have them.
@@ -411,6 +428,7 @@ class Engine:
         )
         self._num_guided += sequence.guide is not None
         self._running[slot] = sequence
+        self._going = []
         self._count_prompt(sequence)
         self.backend.open(
             slot,
@@ -452,6 +470,7 @@ class Engine:
         slot = heapq.heappop(self._free_slots)
         sequence.resume(slot, shared + self._memory.take(count), shared, len(shared) * PAGE_TOKENS)
         self._running[slot] = sequence
+        self._going = []
         self._num_guided += sequence.guide is not None
         self.backend.open(
             slot, request.params, job.limit, sequence.pages, request.prompt_ids, sequence.samples, sequence.output_ids
@@ -505,30 +524,30 @@ class Engine:
                 self._fail(sequence, error, events)
                 return
         completes_prompt = sequence.is_prefilling
-        sequence.num_computed += len(token_ids) - 1
-        end_event = self._append(sequence, token_ids, logprobs, events, is_complete)
-        if end_event is not None:
-            self._release(sequence)
-            events.append(end_event)
-            self._end(job, 1)
-        elif completes_prompt:
+        if not sequence.output_ids:
+            self._tell_scores(sequence, events)
+        goes_on = self._extend(sequence, token_ids, logprobs, events, is_complete)
+        if goes_on and completes_prompt:
             self._keep(sequence)
 
-    def _append(
+    def _extend(
         self,
         sequence: Sequence,
         token_ids: tuple[int, ...],
         logprobs: tuple[TokenLogprobs, ...],
         events: list[Event],
         is_complete: bool = False,
-    ) -> Finished | None:
-        """Append sampled tokens to a sequence, after what is told of its prompt; the end of the sample, if it is one,
-        is left to the caller."""
-        if not sequence.output_ids:
-            self._tell_scores(sequence, events)
+    ) -> bool:
+        """Append sampled tokens to a sequence, all but the last of which were fed, too; whether it goes on."""
+        sequence.num_computed += len(token_ids) - 1
         event, end_event = sequence.append(token_ids, logprobs, is_complete)
         events.append(event)
-        return end_event
+        if end_event is None:
+            return True
+        self._release(sequence)
+        events.append(end_event)
+        self._end(sequence.job, 1)
+        return False
 
     def _tell_scores(self, sequence: Sequence, events: list[Event]) -> None:
         """Add the event of the prompt's log probabilities, where they were asked for. The prompt is complete."""
@@ -548,7 +567,10 @@ class Engine:
         """Whether a sequence that failed in a burst was to stop before that, by its text; then it has ended."""
         if sequence.stops is None or not burst.token_ids:
             return False
-        end_event = self._append(sequence, burst.token_ids, burst.logprobs, events)
+        if not sequence.output_ids:
+            self._tell_scores(sequence, events)
+        event, end_event = sequence.append(burst.token_ids, burst.logprobs)
+        events.append(event)
         if end_event is None:
             return False
         self._release(sequence, is_sound=False)
@@ -571,6 +593,7 @@ class Engine:
     def _release(self, sequence: Sequence, is_sound: bool = True) -> None:
         """Free a sequence's slot, and its pages but for what is worth keeping."""
         del self._running[sequence.slot]
+        self._going = []
         self._num_guided -= sequence.guide is not None
         heapq.heappush(self._free_slots, sequence.slot)
         if is_sound:

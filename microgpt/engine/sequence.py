@@ -113,9 +113,17 @@ class Sequence:
     num_resumed: int = 0
     num_retractions: int = 0
     is_flushed: bool = False
+    # Of the job, which a burst pushes out of the core's caches: what lies elsewhere takes 0.1 us to read.
+    request_id: str = field(init=False)
+    limit: int = field(init=False)
+    end_token_ids: tuple[int, ...] = field(init=False)
+    index: int = field(init=False)  # of the sample being made
 
     def __post_init__(self) -> None:
         self.num_computed = self.num_reused = self.num_cached
+        job = self.job
+        self.request_id, self.limit, self.end_token_ids = job.request.id, job.limit, job.request.params.end_token_ids
+        self.index = self.samples.start
 
     @property
     def request(self) -> GenerationRequest:
@@ -187,7 +195,7 @@ class Sequence:
             job.prompt_logprobs = (None, *self.scores) if start == 0 else tuple(self.scores)
             self.is_scoring = False
         assert job.prompt_logprobs is not None
-        return PromptScored(job.request.id, job.prompt_logprobs, self.samples.start)
+        return PromptScored(job.request.id, job.prompt_logprobs, self.index)
 
     def append(
         self, token_ids: tuple[int, ...], logprobs: tuple[TokenLogprobs, ...] = (), is_complete: bool = False
@@ -197,8 +205,7 @@ class Sequence:
         With a stop in the text, tokens after the one that completes it do not count. is_complete: whether a constraint
         lets nothing follow.
         """
-        job, stops = self.job, self.stops
-        request = job.request
+        stops = self.stops
         reason = matched = None
         text = ""
         if stops is not None:
@@ -208,9 +215,9 @@ class Sequence:
                 reason, matched = FinishReason.STOP, stops.match.stop
         self.output_ids += token_ids
         if reason is None:
-            if token_ids[-1] in request.params.end_token_ids:
+            if token_ids[-1] in self.end_token_ids:
                 reason, matched = FinishReason.STOP, token_ids[-1]
-            elif len(self.output_ids) >= job.limit:
+            elif len(self.output_ids) >= self.limit:
                 reason = FinishReason.LENGTH
             elif is_complete:
                 reason, matched = FinishReason.STOP, token_ids[-1]
@@ -218,8 +225,8 @@ class Sequence:
                 text = self.text_stream.push(token_ids) if reason is None else self.text_stream.push_last(token_ids)
             elif reason is not None:
                 text += stops.finish(self.text_stream.flush())
-        told = logprobs[: len(token_ids)]
-        event = _new(TokenEvent, (request.id, token_ids, text, self.samples.start, told, self.num_reused))
+        told = logprobs[: len(token_ids)] if logprobs else ()
+        event = _new(TokenEvent, (self.request_id, token_ids, text, self.index, told, self.num_reused))
         if reason is None:
             return event, None
         return event, self.finished(reason, matched)
@@ -228,7 +235,7 @@ class Sequence:
         """The end of the sample being made."""
         request = self.job.request
         usage = Usage(len(request.prompt_ids), len(self.output_ids), self.num_reused)
-        return Finished(request.id, reason, usage, self.samples.start, matched, self.queue_s, self.num_retractions)
+        return Finished(request.id, reason, usage, self.index, matched, self.queue_s, self.num_retractions)
 
     def append_samples(
         self, token_ids: tuple[int, ...], logprobs: tuple[TokenLogprobs, ...], ends: SequenceOf[int]
@@ -239,8 +246,8 @@ class Sequence:
         One tight loop, as many samples of the smallest models end in each burst: nothing but stop tokens and the limit
         ends these (Job.can_repeat), and tuples that are made by their type take half as long as by their class.
         """
-        request, num_prompt, index = self.job.request, self.num_prompt, self.samples.start
-        request_id, end_token_ids = request.id, request.params.end_token_ids
+        num_prompt, index = self.num_prompt, self.index
+        request_id, end_token_ids = self.request_id, self.end_token_ids
         num_before, num_reused, start = len(self.output_ids), self.num_reused, 0
         queue_s, num_retractions = self.queue_s, self.num_retractions
         reason, matched, usage = FinishReason.LENGTH, None, Usage(num_prompt, 0, num_reused)
@@ -257,7 +264,7 @@ class Sequence:
             events.append(_new(TokenEvent, (request_id, token_ids[start:end], text, index, told, num_reused)))
             events.append(_new(Finished, (request_id, reason, usage, index, matched, queue_s, num_retractions)))
             index, start, num_before, num_reused = index + 1, end, 0, num_prompt - 1
-        self.samples = range(index, self.samples.stop)
+        self.samples, self.index = range(index, self.samples.stop), index
         if self.samples:
             self.num_computed, self.output_ids = num_reused, []
         else:

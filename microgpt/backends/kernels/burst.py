@@ -51,6 +51,7 @@ from microgpt.backends.kernels.threads import (
     full_fence,
     now_ns,
     read_byte,
+    write_byte,
     yield_core,
 )
 
@@ -62,11 +63,12 @@ LOGIT_ROWS = 16  # rows whose logits are made and sampled at a time
 # the end of the last step is in the cache still (3 % of T2's step).
 CACHE_BYTES, PIECES = 3 << 19, np.int64(8)
 
-# control: int64, one field a cache line.
-ROUND, NUM_FEEDS, NUM_TOKENS, NUM_SCORED, MAX_STEPS, DEADLINE, COLUMNS, IS_OVER = (8 * i for i in range(8))
+# control: int64, what threads tell each other; ROUND and IS_OVER have a cache line each.
+ROUND, IS_OVER = 0, 8
 MAX_TEAM = 64
-ASLEEP = 8 * 8  # one a thread
-BARRIER = ASLEEP + MAX_TEAM
+ASLEEP = 16  # one a thread
+PIPES = ASLEEP + MAX_TEAM  # the same: where to write a byte that wakes it
+BARRIER = PIPES + MAX_TEAM
 CONTROL_SIZE = np.int64(BARRIER + BARRIER_STEP * MAX_TEAM)  # see lanes.ZERO
 STOP_ROUND = -1
 # How often a thread without work looks for more, and how often it does so with its core yielded in between, before it
@@ -74,6 +76,17 @@ STOP_ROUND = -1
 _IDLE_SPINS, _IDLE_YIELDS = 2000, 3000
 
 
+# Feeds.given: for a burst, of which thread 0 finds the last two; then from GIVEN_AT on four numbers a feed, its slot,
+# whether it samples, its first position and how many tokens it feeds; then all these tokens. It is one piece of memory,
+# so that Python writes it by one call: what C code does for the first time after a burst takes 3 to 5 us, since the
+# burst has pushed it out of the core's caches.
+NUM_FEEDS, NUM_SCORED, MAX_STEPS, TIME_LIMIT, COLUMNS, NUM_TOKENS, DEADLINE = range(7)
+GIVEN_AT, GIVEN_SLOT, GIVEN_SAMPLES, GIVEN_START, GIVEN_COUNT, GIVEN_FIELDS = 8, 0, 1, 2, 3, 4
+# Feeds.told, for the same reason: two numbers a feed, how many tokens it sampled, and 0 where it goes on with its one
+# sample, or else its FAILED, whether it is done (bit DONE) and how many samples ended that another one follows (from
+# bit NUM_ENDS_AT on); then all sampled tokens; then all ends, of done ones, too, counted among all sampled tokens.
+TOLD_COUNT, TOLD_STATE, TOLD_FIELDS = 0, 1, 2
+DONE, NUM_ENDS_AT = 4, 3
 # Rows of Feeds.ints: each feed's slot, whether it samples, where its tokens end among all, how many tokens it sampled,
 # whether it failed, and when, how many samples ended that another one follows, and whether the last one has ended.
 SLOT, SAMPLES, END, NUM_SAMPLED_NOW, FAILED, NUM_ENDS, IS_DONE = range(7)
@@ -88,12 +101,16 @@ SCORED, REPORT_AT = range(2)
 class Feeds(NamedTuple):
     """What a burst is given and what comes of it.
 
-    ints: (7, feeds) int64, by the names above. rows: (3, all fed tokens) int64, in the feeds' order. last: (feeds,
-    x_stride), flat, the hidden state after each feed's last token. sampled: (feeds, 2, most steps) int32, tokens, and
-    where samples ended, as counts of them. scored: (2, all fed tokens) int64, read where NUM_SCORED is not 0. reports:
-    float64, flat, of scored tokens as Slots.reports has them of sampled ones.
+    given, told: int64 and int32, as above. After a burst `given` is as it has to be for one more, in which each feed
+    goes on with its last token. The rest is the kernels' own. ints: (7, feeds) int64, by the names above. rows: (3, all
+    fed tokens) int64, in the feeds' order. last: (feeds, x_stride), flat, the hidden state after each feed's last
+    token. sampled: (feeds, 2, most steps) int32, tokens, and where samples ended, as counts of them. scored: (2, all
+    fed tokens) int64, read where NUM_SCORED is not 0. reports: float64, flat, of scored tokens as Slots.reports has
+    them of sampled ones.
     """
 
+    given: np.ndarray
+    told: np.ndarray
     ints: np.ndarray
     rows: np.ndarray
     last: np.ndarray
@@ -177,7 +194,7 @@ def _run_rows(common, own, rows, count, is_prompt, thread, team):
                 _copy(room, r * Cs, feeds.last, feed * Cs, sizes.n_embd)
             elif feeds.ints[END, feed] == low + r + 1 and not _is_finite(room, r * Cs, sizes.n_embd):
                 feeds.ints[FAILED, feed] |= FED  # wherever in its K or V: a NaN reaches all later rows
-        if is_prompt and control[NUM_SCORED]:
+        if is_prompt and feeds.given[NUM_SCORED]:
             _score_rows(sizes, weights, slots, feeds, rows, low, mine, room, own.logits, own.sample_room)
     barrier(control, BARRIER, thread, team)
 
@@ -431,7 +448,7 @@ def _burst_columns(common, own, count, is_fed, thread, team):
         elif not is_lone:
             embed(sizes, weights, going[TOKEN, r], going[POSITION, r], shared, r * Cs)
     barrier(control, BARRIER, thread, team)
-    for step in range(control[MAX_STEPS]):
+    for step in range(feeds.given[MAX_STEPS]):
         if step or not is_fed:
             if is_lone:
                 _embed_everywhere(sizes, weights, token, position, own.room, shared, thread, team)
@@ -447,7 +464,7 @@ def _burst_columns(common, own, count, is_fed, thread, team):
                 sizes.head_scales_at, piece, logits, piece * outputs, Vs, part, parts, own.room, sizes.codes_at,
             )  # fmt: skip
         if thread == 0:
-            control[IS_OVER] = step + 1 == control[MAX_STEPS] or now_ns(own.clock) >= control[DEADLINE]
+            control[IS_OVER] = step + 1 == feeds.given[MAX_STEPS] or now_ns(own.clock) >= feeds.given[DEADLINE]
         if is_lone:
             position += 1
             token = choose_together(
@@ -491,16 +508,87 @@ def _burst_columns(common, own, count, is_fed, thread, team):
             barrier(control, BARRIER, thread, team)
 
 
+@part
+def _lay_out(feeds):
+    """Make feeds and rows of what is given."""
+    given = feeds.given
+    ints = feeds.ints
+    rows = feeds.rows
+    num_feeds, end = given[NUM_FEEDS], ZERO
+    tokens = GIVEN_AT + GIVEN_FIELDS * num_feeds
+    for feed in range(num_feeds):
+        at = GIVEN_AT + GIVEN_FIELDS * feed
+        start, count = given[at + GIVEN_START], given[at + GIVEN_COUNT]
+        for i in range(count):
+            rows[FEED, end + i], rows[TOKEN, end + i] = feed, given[tokens + end + i]
+            rows[POSITION, end + i] = start + i
+        end += count
+        ints[SLOT, feed], ints[SAMPLES, feed], ints[END, feed] = given[at + GIVEN_SLOT], given[at + GIVEN_SAMPLES], end
+        for field in range(NUM_SAMPLED_NOW, IS_DONE + 1):
+            ints[field, feed] = 0
+    given[NUM_TOKENS] = end
+
+
+@part
+def _tell(feeds):
+    """Put what came of the feeds side by side, and make `given` what lets each of them go on. How many numbers are
+    told."""
+    given = feeds.given
+    ints = feeds.ints
+    told = feeds.told
+    num_feeds = given[NUM_FEEDS]
+    start = TOLD_FIELDS * num_feeds
+    at = start
+    for feed in range(num_feeds):
+        count, state = ints[NUM_SAMPLED_NOW, feed], ints[FAILED, feed]
+        if ints[IS_DONE, feed]:
+            state |= DONE
+        state |= ints[NUM_ENDS, feed] << NUM_ENDS_AT
+        told[TOLD_FIELDS * feed + TOLD_COUNT], told[TOLD_FIELDS * feed + TOLD_STATE] = count, state
+        for i in range(count):
+            told[at + i] = feeds.sampled[feed, TOKENS, i]
+        at += count
+        if count:
+            own = GIVEN_AT + GIVEN_FIELDS * feed
+            given[own + GIVEN_START] += given[own + GIVEN_COUNT] + count - 1
+            given[own + GIVEN_COUNT] = 1
+            given[GIVEN_AT + GIVEN_FIELDS * num_feeds + feed] = told[at - 1]
+    before = ZERO
+    for feed in range(num_feeds):
+        for i in range(ints[NUM_ENDS, feed] + ints[IS_DONE, feed]):
+            told[at] = before + feeds.sampled[feed, ENDS, i]
+            at += 1
+        before += ints[NUM_SAMPLED_NOW, feed]
+    return at
+
+
+@part
+def _signal(control, round_number, team, byte):
+    """Let the team see a new round, with everything written before."""
+    atomic_store(control, ROUND, round_number)
+    full_fence()
+    for thread in range(1, team):
+        if atomic_load(control, ASLEEP + thread):  # or it is about to, and looks for a new round once more
+            write_byte(control[PIPES + thread], byte)
+
+
 @entry_point
 def run(common, own, thread, team, pipe, byte):
-    """Thread 0: one burst. Another thread: every burst until told to stop; between them it sleeps in read(pipe).
+    """Thread 0: one burst; how many numbers it has told. Another thread: every burst until told to stop; between them
+    it sleeps in read(pipe).
 
     One function does both, and few functions take `common` whole: each that does takes 1.5 s to compile.
     """
     feeds = common.feeds
     control = common.control
+    given = feeds.given
     seen = 0
     while True:
+        if thread == 0:
+            _lay_out(feeds)
+            given[DEADLINE] = now_ns(own.clock) + given[TIME_LIMIT]
+            if team > 1:
+                _signal(control, control[ROUND] + 1, team, byte)
         spins = 0
         while thread and atomic_load(control, ROUND) == seen:
             spins += 1
@@ -515,41 +603,34 @@ def run(common, own, thread, team, pipe, byte):
                 spins = 0
         seen = atomic_load(control, ROUND)
         if seen == STOP_ROUND:
-            return
+            return ZERO
         num_sampling = ZERO  # see lanes.ZERO
-        for feed in range(control[NUM_FEEDS]):
+        for feed in range(given[NUM_FEEDS]):
             num_sampling += feeds.ints[SAMPLES, feed]
-        in_columns = team > 1 and control[COLUMNS] != 0 and 0 < num_sampling <= BLOCK_ROWS
+        in_columns = team > 1 and given[COLUMNS] != 0 and 0 < num_sampling <= BLOCK_ROWS
         # A burst that goes on where the last one stopped, one token a sequence, decodes from the start.
-        is_fed = not in_columns or control[NUM_TOKENS] > num_sampling
+        is_fed = not in_columns or given[NUM_TOKENS] > num_sampling
         if is_fed:
-            _run_rows(common, own, feeds.rows, control[NUM_TOKENS], np.bool_(True), thread, team)
+            _run_rows(common, own, feeds.rows, given[NUM_TOKENS], np.bool_(True), thread, team)
         if in_columns:
             if thread == 0:
-                _begin(feeds, control[NUM_FEEDS], common.going, ZERO, num_sampling)
+                _begin(feeds, given[NUM_FEEDS], common.going, ZERO, num_sampling)
             barrier(control, BARRIER, thread, team)
             _burst_columns(common, own, num_sampling, is_fed, thread, team)
         else:
             low, high = num_sampling * thread // team, num_sampling * (thread + 1) // team
-            count = _begin(feeds, control[NUM_FEEDS], own.going, low, high)
-            for step in range(control[MAX_STEPS]):
+            count = _begin(feeds, given[NUM_FEEDS], own.going, low, high)
+            for step in range(given[MAX_STEPS]):
                 count = _sample(common, own, count)
-                if count == 0 or step + 1 == control[MAX_STEPS] or now_ns(own.clock) >= control[DEADLINE]:
+                if count == 0 or step + 1 == given[MAX_STEPS] or now_ns(own.clock) >= given[DEADLINE]:
                     break
                 _run_rows(common, own, own.going, count, np.bool_(False), ZERO, ONE)
         barrier(control, BARRIER, thread, team)
         if thread == 0:
-            return
+            return _tell(feeds)
 
 
 @entry_point
-def publish(control, round_number):
-    """Let the team see a new round, with everything written before."""
-    atomic_store(control, ROUND, round_number)
-    full_fence()
-
-
-@entry_point
-def is_asleep(control, thread):
-    """Whether a thread of the team sleeps, or is about to and looks for a new round once more."""
-    return atomic_load(control, ASLEEP + thread) != 0
+def stop(control, team, byte):
+    """Have all threads but this one return from `run`; they are between bursts."""
+    _signal(control, STOP_ROUND, team, byte)
