@@ -7,15 +7,16 @@ import pytest
 from numba import njit
 
 from microgpt.backends import numba_backend
-from microgpt.backends.kernels import forward, quick_compilation
-from microgpt.backends.kernels.forward import ATTEND_ROWS, Cache, Sizes
+from microgpt.backends.kernels import attention8, quick_compilation
+from microgpt.backends.kernels.attention import ATTEND_ROWS
+from microgpt.backends.kernels.forward import Cache, Sizes
 from microgpt.backends.numba_backend import NumbaBackend
 from microgpt.config import ModelConfig
 from tests.microgpt.test_numba_backend import SHAPES, checkpoint_of
 
 # As Python can call them: the kernels' own have no wrappers.
-attend: Any = njit(forward.attend.py_func)
-write_kv: Any = njit(forward.write_kv.py_func)
+attend: Any = njit(attention8.attend8.py_func)
+write_kv: Any = njit(attention8.write_kv8.py_func)
 
 POSITIONS = 150  # of which some are in a tenth page
 
@@ -41,17 +42,22 @@ class Attention:
         with quick_compilation():
             write_kv(self.sizes, self.cache, 0, position, 0, self.room, at, 0, self.sizes.n_head)
 
-    def kept(self, position: int) -> np.ndarray:
-        """(keys and values, heads, head_dim) at a position as they are in the cache."""
+    def codes_and_scales(self, position: int) -> tuple[np.ndarray, np.ndarray]:
+        """(keys and values, heads, head_dim) at a position as whole numbers, and their scales, from the layout."""
         s, place = self.sizes, position % 16
         page = int(self.table[0, position // 16])
         k = self.cache.keys[page * s.key_page : (page + 1) * s.key_page].reshape(s.n_head, s.key_head)
         v = self.cache.values[page * s.value_page : (page + 1) * s.value_page].reshape(s.n_head, s.value_head)
         scales = np.stack([a[:, -64:].copy().view(np.float32)[:, place] for a in (k, v)])
-        codes = np.stack([
-            k[:, :-64].reshape(s.n_head, s.head_dim, 16)[:, :, place],
-            v[:, :-64].reshape(s.n_head, 16, s.value_stride)[:, place, : s.head_dim],
-        ])  # fmt: skip
+        words, vectors = -(-s.head_dim // 4), s.value_stride // 16
+        keys = k[:, :-64].view(np.uint8).reshape(s.n_head, words, 16, 4)[:, :, place].astype(np.int64) - 128
+        values = v[:, :-64].reshape(s.n_head, 4, vectors, 4, 16)[:, place // 4, :, place % 4].astype(np.int64)
+        rows = [a.reshape(s.n_head, -1)[:, : s.head_dim] for a in (keys, values)]
+        return np.stack(rows), scales
+
+    def kept(self, position: int) -> np.ndarray:
+        """(keys and values, heads, head_dim) at a position as they are in the cache."""
+        codes, scales = self.codes_and_scales(position)
         return codes * scales[..., None]
 
     def attended(self, position: int, queries: np.ndarray) -> np.ndarray:

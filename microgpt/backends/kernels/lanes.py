@@ -95,6 +95,49 @@ def _suffix(kind: ir.Type) -> str:
     return f"{lanes}f{32 if element == _FLOAT else 64}"
 
 
+class Loop:
+    """for i in range(count), with values that each pass replaces: `values` inside, `results` after the loop."""
+
+    def __init__(self, builder: ir.IRBuilder, count: ir.Value, initial: list[ir.Value]):
+        self._builder, self._count, self._initial = builder, count, initial
+
+    def __enter__(self) -> "Loop":
+        builder = self._builder
+        self._before = builder.block
+        self._body, self._after = builder.append_basic_block("pass"), builder.append_basic_block("end")
+        zero = self._count.type(0)
+        builder.cbranch(builder.icmp_signed(">", self._count, zero), self._body, self._after)
+        builder.position_at_end(self._body)
+        self.i = builder.phi(self._count.type)
+        self.i.add_incoming(zero, self._before)
+        self.values = []
+        for value in self._initial:
+            phi = builder.phi(value.type)
+            phi.add_incoming(value, self._before)
+            self.values.append(phi)
+        return self
+
+    def again(self, new: list[ir.Value]) -> None:
+        """End of a pass."""
+        self._new = new
+
+    def __exit__(self, *_: object) -> None:
+        builder = self._builder
+        following = builder.add(self.i, self._count.type(1))
+        last = builder.block
+        self.i.add_incoming(following, last)
+        for phi, value in zip(self.values, self._new, strict=True):
+            phi.add_incoming(value, last)
+        builder.cbranch(builder.icmp_signed("<", following, self._count), self._body, self._after)
+        builder.position_at_end(self._after)
+        self.results = []
+        for first, value in zip(self._initial, self._new, strict=True):
+            phi = builder.phi(value.type)
+            phi.add_incoming(first, self._before)
+            phi.add_incoming(value, last)
+            self.results.append(phi)
+
+
 @intrinsic
 def load(typingctx: Any, array: Any, offset: Any) -> Any:
     """array[offset : offset + 16], widened to the lanes' type."""
