@@ -21,7 +21,7 @@ from microgpt.backends.base import PAGE_TOKENS, Burst, Feed, page_count, pages_f
 from microgpt.backends.kernels import burst as kernel
 from microgpt.backends.kernels import entry, quick_compilation
 from microgpt.backends.kernels.attention import ATTEND_ROWS
-from microgpt.backends.kernels.attention8 import key_bytes, query_stride, value_bytes
+from microgpt.backends.kernels.attention8 import key_bytes, query_stride
 from microgpt.backends.kernels.forward import Cache, Sizes, Weights
 from microgpt.backends.kernels.lanes import LANES
 from microgpt.backends.kernels.matmul import PANEL, pack
@@ -541,7 +541,7 @@ def _sizes(config: ModelConfig, dtype: str) -> Sizes:
     value_stride, scores_stride = _up(D, LANES), pages_for(config.block_size) * PAGE_TOKENS
     key_head, value_head = D * PAGE_TOKENS, PAGE_TOKENS * value_stride
     if dtype in _INT8:
-        key_head, value_head = key_bytes(D), value_bytes(value_stride)
+        key_head = key_bytes(D)
     outputs = [L * _up(3 * C, PANEL), L * _up(C, PANEL), L * _up(4 * C, PANEL), L * _up(C, PANEL)]
     scales = list(itertools.accumulate(outputs))
     panel_size = panel_words if dtype == "w8a8" else lambda depth: PANEL * depth

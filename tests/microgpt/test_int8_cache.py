@@ -48,10 +48,11 @@ class Attention:
         page = int(self.table[0, position // 16])
         k = self.cache.keys[page * s.key_page : (page + 1) * s.key_page].reshape(s.n_head, s.key_head)
         v = self.cache.values[page * s.value_page : (page + 1) * s.value_page].reshape(s.n_head, s.value_head)
-        scales = np.stack([a[:, -64:].copy().view(np.float32)[:, place] for a in (k, v)])
+        scales = k[:, -64:].copy().view(np.uint16).reshape(s.n_head, 2, 16)[:, :, place].T
+        scales = (scales.astype(np.uint32) << 16).view(np.float32)
         words, vectors = -(-s.head_dim // 4), s.value_stride // 16
         keys = k[:, :-64].view(np.uint8).reshape(s.n_head, words, 16, 4)[:, :, place].astype(np.int64) - 128
-        values = v[:, :-64].reshape(s.n_head, 4, vectors, 4, 16)[:, place // 4, :, place % 4].astype(np.int64)
+        values = v.reshape(s.n_head, 4, vectors, 4, 16)[:, place // 4, :, place % 4].astype(np.int64)
         rows = [a.reshape(s.n_head, -1)[:, : s.head_dim] for a in (keys, values)]
         return np.stack(rows), scales
 
@@ -98,7 +99,7 @@ def test_keys_and_values_are_rounded_by_head_and_position(n_head: int, head_dim:
     for position, row in enumerate(rows):
         scale = np.abs(row[1:]).max(axis=-1, keepdims=True) / np.float32(127)
         error = np.abs(attention.kept(position) - row[1:])
-        assert (error <= 0.501 * scale).all(), position
+        assert (error <= 0.505 * scale).all(), position
 
 
 @pytest.mark.parametrize(("n_head", "head_dim"), [(2, 32), (3, 5), (1, 50)])
@@ -112,7 +113,7 @@ def test_attention_is_the_softmax_over_what_is_kept(n_head: int, head_dim: int) 
         alone = np.stack([attention.attended(position + r, q[None])[0] for r, q in enumerate(queries)])
         for r, query in enumerate(queries):
             right = softmax_of_kept(attention, position + r, query)
-            np.testing.assert_allclose(alone[r], right, atol=3e-6 * np.abs(right).max())
+            np.testing.assert_allclose(alone[r], right, atol=3e-4 * np.abs(right).max())
         assert attention.attended(position, queries).tobytes() == alone.tobytes()
 
 

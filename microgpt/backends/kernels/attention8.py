@@ -9,7 +9,8 @@ numbers are rounded by depends on that row alone.
 Processors multiply unsigned by signed bytes. So keys are kept as k + 128, for which a score begins with -128 times its
 query's sum, and weights have no sign. The four bytes of a word are four dimensions of a key, or four positions of a
 value. These lie side by side in memory by position and not by dimension, so that threads can write neighbouring
-positions at the same time; a shuffle brings them into place.
+positions at the same time; a shuffle brings them into place. Scales are bfloat16, and numbers are rounded by what that
+leaves of them; of keys and of values they follow a head's keys, so that both have been read before values are.
 """
 
 from collections.abc import Callable
@@ -30,7 +31,7 @@ from microgpt.backends.kernels.lanes import (
     add,
     call_llvm,
     element_pointer,
-    exp,
+    exp2,
     fma_value,
     highest,
     keep_first,
@@ -47,6 +48,7 @@ from microgpt.backends.kernels.lanes import (
 from microgpt.backends.kernels.matmul8 import QUAD, ZERO_CODE, dot, instructions
 from microgpt.backends.kernels.rounding import (
     STEPS,
+    as_bfloat16,
     code_putter,
     factor_of,
     highest_magnitude,
@@ -60,27 +62,26 @@ from microgpt.backends.kernels.rounding import (
 _VECTOR = LANES * QUAD  # bytes
 # A query's steps to either side of zero are 256 * high + low with signed bytes, a weight's with unsigned ones.
 _QUERY_STEPS, _WEIGHT_STEPS = 127 * 256 + 127, 255 * 256 + 255
-# Of a query: its scale, what sums of high and of low digits begin with, and from here on its digits.
+# Of a query: its scale, what sums of high and of low digits begin with, and from here on its digits: for each four
+# dimensions four words, of which the first has low digits and the second high ones.
 _DIGITS = LANES
+_SCALES = 2 * 2 * LANES  # bytes of a page's scales of one head
+_LOG2_E = 1 / np.log(2)
+_FULL = 1 + 2.0**-7  # what a scale is multiplied by, so that no more is cut off than was added
 
-_I8, _I32 = ir.IntType(8), ir.IntType(32)
+_I8, _I16, _I32 = ir.IntType(8), ir.IntType(16), ir.IntType(32)
 _WORDS, _FLOATS = ir.VectorType(_I32, LANES), ir.VectorType(ir.FloatType(), LANES)
-_BYTES = ir.VectorType(_I8, _VECTOR)
+_BYTES, _PLACES = ir.VectorType(_I8, _VECTOR), ir.VectorType(_I32, _VECTOR)
 
 
 def query_stride(value_stride: int) -> int:
     """Room for a query as digits, in float32 numbers."""
-    return _DIGITS + 2 * value_stride // QUAD
+    return _DIGITS + value_stride
 
 
 def key_bytes(head_dim: int) -> int:
-    """One head's keys of a page, and their scales."""
-    return -(-head_dim // QUAD) * _VECTOR + 4 * LANES
-
-
-def value_bytes(value_stride: int) -> int:
-    """One head's values of a page, and their scales."""
-    return LANES * value_stride + 4 * LANES
+    """One head's keys of a page, and the scales of keys and values."""
+    return -(-head_dim // QUAD) * _VECTOR + _SCALES
 
 
 def _constant(number: int) -> ir.Constant:
@@ -91,7 +92,7 @@ def _vector_at(builder: ir.IRBuilder, pointer: ir.Value, kind: ir.Type) -> ir.Va
     return builder.load(builder.bitcast(pointer, kind.as_pointer()), align=4)
 
 
-def _joined(builder: ir.IRBuilder, high: ir.Value, low: ir.Value) -> ir.Value:
+def _joined(builder: ir.IRBuilder, low: ir.Value, high: ir.Value) -> ir.Value:
     """256 * high + low as floats."""
     high, low = builder.sitofp(high, _FLOATS), builder.sitofp(low, _FLOATS)
     return fma_value(builder, high, ir.Constant(_FLOATS, [256.0] * LANES), low)
@@ -102,17 +103,17 @@ def score_tile8(rows: int, pages: int, instruction: str = "") -> Callable[..., N
     in steps of the query.
 
     Takes room, where the first row's query begins and the queries' stride; keys and where the head begins in each of
-    four pages (those beyond `pages` are ignored); words a key, words between a query's high and its low digits; where
-    in room the scores begin, stride. instruction: one of `instructions`, by default the first.
+    four pages (those beyond `pages` are ignored); words a key; where in room the scores begin, stride. instruction: one
+    of `instructions`, by default the first.
     """
 
     @intrinsic
     def tile(
         typingctx: Any, room: Any, q_at: Any, q_stride: Any, keys: Any, k0: Any, k1: Any, k2: Any, k3: Any, words: Any,
-        apart: Any, to: Any, stride: Any,
+        to: Any, stride: Any,
     ) -> Any:  # fmt: skip
         def codegen(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
-            room_value, q_at, q_stride, keys_value, k0, k1, k2, k3, words, apart, to, stride = args
+            room_value, q_at, q_stride, keys_value, k0, k1, k2, k3, words, to, stride = args
             index = words.type
             means = instruction or instructions(context)[0]
 
@@ -123,11 +124,10 @@ def score_tile8(rows: int, pages: int, instruction: str = "") -> Callable[..., N
             queries = [builder.bitcast(row(q_at, q_stride, r), _I32.as_pointer()) for r in range(rows)]
             starts = [element_pointer(context, builder, keys, keys_value, k) for k in (k0, k1, k2, k3)[:pages]]
             digits = [builder.gep(query, [index(_DIGITS)]) for query in queries]
-            digits = [(high, builder.gep(high, [apart])) for high in digits]
             initial = []
             for query in queries:
                 for _ in range(pages):
-                    for place in (1, 2):
+                    for place in (1, 2):  # of low digits, of high ones
                         first = builder.load(builder.gep(query, [index(place)]), align=4)
                         initial.append(splat_value(builder, first))
             with Loop(builder, words, initial) as loop:
@@ -136,7 +136,8 @@ def score_tile8(rows: int, pages: int, instruction: str = "") -> Callable[..., N
                 new = list(loop.values)
                 for r in range(rows):
                     for digit in range(2):
-                        word = builder.load(builder.gep(digits[r][digit], [loop.i]), align=4)
+                        at = builder.add(builder.mul(loop.i, index(QUAD)), index(digit))
+                        word = builder.load(builder.gep(digits[r], [at]), align=4)
                         quad = splat_value(builder, word)
                         for p in range(pages):
                             place = (r * pages + p) * 2 + digit
@@ -144,7 +145,7 @@ def score_tile8(rows: int, pages: int, instruction: str = "") -> Callable[..., N
                 loop.again(new)
             after = builder.mul(words, index(_VECTOR))
             for p in range(pages):
-                scales = _vector_at(builder, builder.gep(starts[p], [after]), _FLOATS)
+                scales = load_value(builder, builder.gep(starts[p], [after]), types.uint16)
                 for r in range(rows):
                     place = (r * pages + p) * 2
                     value = builder.fmul(_joined(builder, *loop.results[place : place + 2]), scales)
@@ -153,7 +154,7 @@ def score_tile8(rows: int, pages: int, instruction: str = "") -> Callable[..., N
             return context.get_dummy_value()
 
         n = types.intp
-        return types.void(room, n, n, keys, n, n, n, n, n, n, n, n), codegen
+        return types.void(room, n, n, keys, n, n, n, n, n, n, n), codegen
 
     return tile
 
@@ -183,38 +184,46 @@ def value_tile8(rows: int, vectors: int, instruction: str = "") -> Callable[...,
                 weights.append(builder.bitcast(pointer, _I32.as_pointer()))
             # From 16 bytes a position, in order, to four positions a word.
             order = [place * LANES + lane for lane in range(LANES) for place in range(QUAD)]
-            by_word = ir.Constant(ir.VectorType(_I32, _VECTOR), order)
+            by_word = ir.Constant(_PLACES, order)
             undefined = ir.Constant(_BYTES, ir.Undefined)
             line = builder.mul(width, index(QUAD))
-            with Loop(builder, pages, [_constant(0)] * (rows * vectors * 2)) as by_page:
+            chains = 2 if rows * vectors <= 2 else 1  # sums enough under way to wait for none
+            with Loop(builder, pages, [_constant(0)] * (rows * vectors * 2 * chains)) as by_page:
                 page = builder.sext(builder.load(builder.gep(table, [by_page.i])), index)
                 at = builder.add(builder.mul(page, page_size), v_at)
                 start = element_pointer(context, builder, values, values_value, at)
                 first = builder.mul(by_page.i, index(LANES))
-                with Loop(builder, index(LANES // QUAD), by_page.values) as by_quad:
-                    four = builder.gep(start, [builder.mul(by_quad.i, line)])
-                    loaded = []
-                    for v in range(vectors):
-                        stored = _vector_at(builder, builder.gep(four, [index(v * _VECTOR)]), _BYTES)
-                        stored = builder.shuffle_vector(stored, undefined, by_word)
-                        loaded.append(builder.bitcast(stored, _WORDS))
-                    new = list(by_quad.values)
-                    for r in range(rows):
-                        for digit in range(2):
-                            word = builder.add(first, builder.add(by_quad.i, index(digit * QUAD)))
-                            quad = splat_value(builder, builder.load(builder.gep(weights[r], [word]), align=4))
-                            for v in range(vectors):
-                                place = (r * vectors + v) * 2 + digit
-                                new[place] = dot(builder, new[place], quad, loaded[v], means)
-                    by_quad.again(new)
-                by_page.again(by_quad.results)
+                with Loop(builder, index(LANES // QUAD // chains), by_page.values) as some:
+                    new = list(some.values)
+                    for chain in range(chains):
+                        quad = builder.add(builder.mul(some.i, index(chains)), index(chain))
+                        four = builder.gep(start, [builder.mul(quad, line)])
+                        loaded = []
+                        for v in range(vectors):
+                            stored = _vector_at(builder, builder.gep(four, [index(v * _VECTOR)]), _BYTES)
+                            stored = builder.shuffle_vector(stored, undefined, by_word)
+                            loaded.append(builder.bitcast(stored, _WORDS))
+                        word = builder.add(first, builder.mul(quad, index(QUAD)))
+                        for r in range(rows):
+                            for digit in range(2):
+                                at = builder.gep(weights[r], [builder.add(word, index(digit))])
+                                four_weights = splat_value(builder, builder.load(at, align=4))
+                                for v in range(vectors):
+                                    place = ((chain * rows + r) * vectors + v) * 2 + digit
+                                    new[place] = dot(builder, new[place], four_weights, loaded[v], means)
+                    some.again(new)
+                by_page.again(some.results)
+            sums = by_page.results
+            if chains == 2:
+                half = len(sums) // 2
+                sums = [builder.add(a, b) for a, b in zip(sums[:half], sums[half:], strict=True)]
             for r in range(rows):
                 for v in range(vectors):
                     at = builder.add(builder.add(to, builder.mul(width, index(r))), index(v * LANES))
                     target = element_pointer(context, builder, room, room_value, at)
                     target = builder.bitcast(target, _FLOATS.as_pointer())
                     place = (r * vectors + v) * 2
-                    value = _joined(builder, *by_page.results[place : place + 2])
+                    value = _joined(builder, *sums[place : place + 2])
                     builder.store(builder.fadd(builder.load(target, align=4), value), target, align=4)
             return context.get_dummy_value()
 
@@ -229,24 +238,43 @@ _values_1x1, _values_1x2, _values_1x4 = value_tile8(1, 1), value_tile8(1, 2), va
 _values_4x1, _values_4x2 = value_tile8(ATTEND_ROWS, 1), value_tile8(ATTEND_ROWS, 2)
 
 
+def _store_digits(builder: ir.IRBuilder, words: ir.Value, pointer: ir.Value) -> None:
+    """Store for each four words a word of their lowest bytes, one of the next ones, and two that nobody reads."""
+    # Nowhere further than within four words, which is what processors shuffle at once.
+    order = [4 * (QUAD * quad + i) + min(digit, 1) for quad in range(QUAD) for digit in range(4) for i in range(QUAD)]
+    value = builder.shuffle_vector(
+        builder.bitcast(words, _BYTES), ir.Constant(_BYTES, ir.Undefined), ir.Constant(_PLACES, order)
+    )
+    builder.store(value, builder.bitcast(pointer, _BYTES.as_pointer()), align=4)
+
+
 @intrinsic
 def _scales(typingctx: Any, array: Any, at: Any) -> Any:
     """The 16 scales at the byte array[at]."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return load_value(builder, element_pointer(context, builder, array, *args), types.float32)
+        return load_value(builder, element_pointer(context, builder, array, *args), types.uint16)
 
     return Lanes(types.float32)(array, types.intp), codegen
 
 
 @intrinsic
-def _put_scale(typingctx: Any, array: Any, at: Any, scale: Any) -> Any:
+def _put_bfloat16(typingctx: Any, array: Any, at: Any, number: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        half = builder.trunc(builder.lshr(builder.bitcast(args[2], _I32), _I32(16)), _I16)
         pointer = element_pointer(context, builder, array, args[0], args[1])
-        builder.store(args[2], builder.bitcast(pointer, args[2].type.as_pointer()), align=4)
+        builder.store(half, builder.bitcast(pointer, _I16.as_pointer()), align=2)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, types.float32), codegen
+
+
+@inlined
+def _put_scale(x, at, count, array, to):
+    """The scale of the numbers x[at : at + count] goes to array[to]; returns what they are multiplied by."""
+    scale = as_bfloat16(scale_of(largest_magnitude(x, at, count), STEPS) * np.float32(_FULL))
+    _put_bfloat16(array, to, scale)
+    return factor_of(scale, 1)
 
 
 @intrinsic
@@ -281,11 +309,11 @@ _put_values = code_putter(0)
 
 
 @intrinsic
-def _put_query(typingctx: Any, q: Any, at: Any, count: Any, factor: Any, room: Any, to: Any, apart: Any) -> Any:
+def _put_query(typingctx: Any, q: Any, at: Any, count: Any, factor: Any, room: Any, to: Any) -> Any:
     """The digits of the numbers q[at : at + count] into room from _DIGITS on, and what sums with them begin with."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        q_value, at, count, factor, room_value, to, apart = args
+        q_value, at, count, factor, room_value, to = args
         index = count.type
         source = element_pointer(context, builder, q, q_value, at)
         target = element_pointer(context, builder, room, room_value, to)
@@ -299,13 +327,12 @@ def _put_query(typingctx: Any, q: Any, at: Any, count: Any, factor: Any, room: A
             numbers = builder.select(
                 builder.icmp_signed("<", places, left), numbers, ir.Constant(_FLOATS, [0.0] * LANES)
             )
-            words = rounded_value(builder, numbers, factors)
+            # 128 more, so that the second byte is the high digit; less 128, the first is the low one.
+            words = builder.xor(rounded_value(builder, numbers, factors, 128), _constant(128))
             low = builder.ashr(builder.shl(words, _constant(24)), _constant(24))
-            high = builder.ashr(builder.shl(builder.add(words, _constant(128)), _constant(16)), _constant(24))
-            place = builder.add(index(_DIGITS), builder.mul(loop.i, index(QUAD)))
-            store_bytes(builder, high, builder.gep(target, [place]))
-            store_bytes(builder, low, builder.gep(target, [builder.add(place, apart)]))
-            loop.again([builder.add(a, b) for a, b in zip(loop.values, (high, low), strict=True)])
+            high = builder.ashr(builder.shl(words, _constant(16)), _constant(24))
+            _store_digits(builder, words, builder.gep(target, [builder.add(index(_DIGITS), done)]))
+            loop.again([builder.add(a, b) for a, b in zip(loop.values, (low, high), strict=True)])
         for place, sums in enumerate(loop.results, 1):
             first = call_llvm(builder, f"llvm.vector.reduce.add.v{LANES}i32", [sums], _I32)
             pointer = builder.bitcast(builder.gep(target, [index(place)]), _I32.as_pointer())
@@ -313,18 +340,16 @@ def _put_query(typingctx: Any, q: Any, at: Any, count: Any, factor: Any, room: A
         return context.get_dummy_value()
 
     n = types.intp
-    return types.void(q, n, n, types.float32, room, n, n), codegen
+    return types.void(q, n, n, types.float32, room, n), codegen
 
 
 @intrinsic
 def _put_weights(typingctx: Any, room: Any, at: Any, weights: Any, factor: Any) -> Any:
-    """The digits of 16 weights into room[at : at + 8], high ones first."""
+    """The digits of 16 weights into room[at : at + 16]."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         pointer = element_pointer(context, builder, room, args[0], args[1])
-        words = rounded_value(builder, args[2], args[3])
-        store_bytes(builder, builder.lshr(words, _constant(8)), pointer)
-        store_bytes(builder, words, builder.gep(pointer, [args[1].type(QUAD)]))
+        _store_digits(builder, rounded_value(builder, args[2], args[3]), pointer)
         return context.get_dummy_value()
 
     return types.void(room, types.intp, weights, factor), codegen
@@ -341,14 +366,11 @@ def write_kv8(sizes, cache, slot, position, layer, qkv, at, first_head, last_hea
         k = page * sizes.key_page + (layer * sizes.n_head + head) * sizes.key_head
         v = page * sizes.value_page + (layer * sizes.n_head + head) * sizes.value_head
         source = at + C + head * D
-        largest = largest_magnitude(qkv, source, D)
-        _put_scale(keys, k + sizes.key_head - 4 * (LANES - place), scale_of(largest, STEPS))
-        _put_key(keys, k + QUAD * place, qkv, source, D, factor_of(largest, STEPS))
+        scale = k + sizes.key_head - _SCALES + 2 * place
+        _put_key(keys, k + QUAD * place, qkv, source, D, _put_scale(qkv, source, D, keys, scale))
         source += C
-        largest = largest_magnitude(qkv, source, D)
-        _put_scale(values, v + sizes.value_head - 4 * (LANES - place), scale_of(largest, STEPS))
         v += place // QUAD * QUAD * Dv + place % QUAD * LANES
-        factor = splat(qkv, factor_of(largest, STEPS))
+        factor = splat(qkv, _put_scale(qkv, source, D, keys, scale + 2 * LANES))
         for d in range(0, D, LANES):
             _put_values(values, v + d * QUAD, keep_first(load(qkv, source + d), D - d, nothing), factor)
 
@@ -361,8 +383,7 @@ def attend8(
     keys, values, tables = cache.keys, cache.values, cache.tables
     D, H, Dv, S, Qs = sizes.head_dim, sizes.n_head, sizes.value_stride, sizes.scores_stride, sizes.qkv_stride
     scores, factors, sums = sizes.scores_at, sizes.inverses_at, sizes.chains_at
-    queries, apart = sizes.queries_at, Dv // QUAD
-    Q = _DIGITS + 2 * apart
+    queries, Q = sizes.queries_at, _DIGITS + Dv
     words = (D + QUAD - 1) // QUAD
     heads = last_head - first_head
     for head in range(heads):
@@ -370,7 +391,7 @@ def attend8(
             at, to = q_at + r * Qs + (first_head + head) * D, queries + (head * rows + r) * Q
             largest = largest_magnitude(q, at, D)
             room[to] = scale_of(largest, _QUERY_STEPS)
-            _put_query(q, at, D, factor_of(largest, _QUERY_STEPS), room, to, apart)
+            _put_query(q, at, D, factor_of(largest, _QUERY_STEPS), room, to)
 
     pages = (position + rows + LANES - 1) // LANES
     begin = (layer * H + first_head) * sizes.key_head
@@ -389,17 +410,17 @@ def attend8(
             at, to = queries + head * rows * Q, scores + head * rows * S + p * LANES
             on = head * sizes.key_head
             if together == 4:
-                _scores_1x4(room, at, 0, keys, k0 + on, k1 + on, k2 + on, k3 + on, words, apart, to, 0)
+                _scores_1x4(room, at, 0, keys, k0 + on, k1 + on, k2 + on, k3 + on, words, to, 0)
             elif together == 2:
-                _scores_4x2(room, at, Q, keys, k0 + on, k1 + on, 0, 0, words, apart, to, S)
+                _scores_4x2(room, at, Q, keys, k0 + on, k1 + on, 0, 0, words, to, S)
             else:
                 for r in range(rows):
-                    _scores_1x1(room, at + r * Q, 0, keys, k0 + on, 0, 0, 0, words, apart, to + r * S, 0)
+                    _scores_1x1(room, at + r * Q, 0, keys, k0 + on, 0, 0, 0, words, to + r * S, 0)
         p += together
 
     nothing, lowest = splat(room, 0.0), splat(room, -np.inf)
     for head in range(heads):
-        scales = (layer * H + first_head + head + 1) * sizes.value_head - 4 * LANES
+        scales = (layer * H + first_head + head + 1) * sizes.key_head - 2 * LANES
         for r in range(rows):
             at, count = scores + (head * rows + r) * S, position + r + 1
             mine = (count + LANES - 1) // LANES
@@ -409,11 +430,13 @@ def attend8(
             for i in range(at, at + mine * LANES, LANES):
                 top = larger(top, load(room, i))
             most, total_of, heaviest = splat(room, highest(top)), nothing, nothing
-            scale = splat(room, room[queries + (head * rows + r) * Q] / np.sqrt(D))
+            steps = room[queries + (head * rows + r) * Q]
+            # A query of zeros has scores of 0 by any scale; by 0, what is not to be seen would be a NaN.
+            scale = splat(room, (steps if steps != 0 else 1) * (_LOG2_E / np.sqrt(D)))
             for p in range(mine):
-                e = exp(multiply(subtract(load(room, at + p * LANES), most), scale))
+                e = exp2(multiply(subtract(load(room, at + p * LANES), most), scale))
                 total_of = add(total_of, e)
-                weights = multiply(e, _scales(values, tables[slot, p] * sizes.value_page + scales))
+                weights = multiply(e, _scales(keys, tables[slot, p] * sizes.key_page + scales))
                 weights = keep_first(weights, count - p * LANES, nothing)
                 heaviest = larger_magnitude(heaviest, weights)
                 store(room, at + p * LANES, weights)

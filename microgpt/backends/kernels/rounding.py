@@ -90,6 +90,17 @@ def store_bytes(builder: ir.IRBuilder, words: ir.Value, pointer: ir.Value) -> No
     builder.store(value, builder.bitcast(pointer, value.type.as_pointer()), align=1)
 
 
+@intrinsic
+def as_bfloat16(typingctx: Any, number: Any) -> Any:
+    """A float32 number without what bfloat16 does not have of its digits. A NaN that arithmetic made stays one."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        bits = builder.and_(builder.bitcast(args[0], _I32), _I32(0xFFFF0000))
+        return builder.bitcast(bits, ir.FloatType())
+
+    return number(types.float32), codegen
+
+
 def code_putter(zero: int) -> Any:
     """An intrinsic that puts 16 numbers times a factor, rounded, plus `zero`, into the 16 bytes at array[at]."""
 
