@@ -39,6 +39,7 @@ from microgpt.backends.kernels.lanes import (
     load,
     load_value,
     multiply,
+    prefetch,
     splat,
     splat_value,
     store,
@@ -62,9 +63,9 @@ from microgpt.backends.kernels.rounding import (
 _VECTOR = LANES * QUAD  # bytes
 # A query's steps to either side of zero are 256 * high + low with signed bytes, a weight's with unsigned ones.
 _QUERY_STEPS, _WEIGHT_STEPS = 127 * 256 + 127, 255 * 256 + 255
-# Of a query: its scale, what sums of high and of low digits begin with, and from here on its digits: for each four
-# dimensions four words, of which the first has low digits and the second high ones.
-_DIGITS = LANES
+# Of a query: its scale, what sums of low and of high digits begin with, its largest score, then weight; and from
+# _DIGITS on its digits: for each four dimensions four words, of which the first has low digits and the second high ones.
+_MOST, _DIGITS = 3, LANES
 _SCALES = 2 * 2 * LANES  # bytes of a page's scales of one head
 _LOG2_E = 1 / np.log(2)
 _FULL = 1 + 2.0**-7  # what a scale is multiplied by, so that no more is cut off than was added
@@ -418,35 +419,47 @@ def attend8(
                     _scores_1x1(room, at + r * Q, 0, keys, k0 + on, 0, 0, 0, words, to + r * S, 0)
         p += together
 
+    # Each loop for all heads and rows before the next one, so that the processor works on several of them at once.
     nothing, lowest = splat(room, 0.0), splat(room, -np.inf)
     for head in range(heads):
-        scales = (layer * H + first_head + head + 1) * sizes.key_head - 2 * LANES
         for r in range(rows):
             at, count = scores + (head * rows + r) * S, position + r + 1
-            mine = (count + LANES - 1) // LANES
-            end = at + (mine - 1) * LANES
-            store(room, end, keep_first(load(room, end), count - (mine - 1) * LANES, lowest))
+            last = (count - 1) // LANES * LANES
+            store(room, at + last, keep_first(load(room, at + last), count - last, lowest))
             top = lowest
-            for i in range(at, at + mine * LANES, LANES):
+            for i in range(at, at + count, LANES):
                 top = larger(top, load(room, i))
-            most, total_of, heaviest = splat(room, highest(top)), nothing, nothing
-            steps = room[queries + (head * rows + r) * Q]
+            room[queries + (head * rows + r) * Q + _MOST] = highest(top)
+    root = _LOG2_E / np.sqrt(D)
+    for head in range(heads):
+        place = layer * H + first_head + head
+        scales, v = (place + 1) * sizes.key_head - 2 * LANES, place * sizes.value_head
+        for r in range(rows):
+            at, query, count = scores + (head * rows + r) * S, queries + (head * rows + r) * Q, position + r + 1
             # A query of zeros has scores of 0 by any scale; by 0, what is not to be seen would be a NaN.
-            scale = splat(room, (steps if steps != 0 else 1) * (_LOG2_E / np.sqrt(D)))
-            for p in range(mine):
-                e = exp2(multiply(subtract(load(room, at + p * LANES), most), scale))
-                total_of = add(total_of, e)
-                weights = multiply(e, _scales(keys, tables[slot, p] * sizes.key_page + scales))
-                weights = keep_first(weights, count - p * LANES, nothing)
+            scale = splat(room, (room[query] if room[query] != 0 else 1) * root)
+            most, sums_of, heaviest = splat(room, room[query + _MOST]), nothing, nothing
+            for i in range(0, count, LANES):
+                page = tables[slot, i // LANES]
+                # Memory has nothing to do here. With more lines asked for it is no faster.
+                prefetch(values, page * sizes.value_page + v)
+                e = exp2(multiply(subtract(load(room, at + i), most), scale))
+                sums_of = add(sums_of, e)
+                weights = multiply(e, _scales(keys, page * sizes.key_page + scales))
+                weights = keep_first(weights, count - i, nothing)
                 heaviest = larger_magnitude(heaviest, weights)
-                store(room, at + p * LANES, weights)
+                store(room, at + i, weights)
             largest = highest_magnitude(heaviest)
-            factor = splat(room, factor_of(largest, _WEIGHT_STEPS))
-            for i in range(at, at + mine * LANES, LANES):
-                _put_weights(room, i, load(room, i), factor)
-            for i in range(at + mine * LANES, at + pages * LANES, LANES):
-                store(room, i, nothing)
-            room[factors + head * rows + r] = scale_of(largest, _WEIGHT_STEPS) / np.float64(total(total_of))
+            room[query + _MOST] = largest
+            room[factors + head * rows + r] = scale_of(largest, _WEIGHT_STEPS) / np.float64(total(sums_of))
+    for head in range(heads):
+        for r in range(rows):
+            at, end = scores + (head * rows + r) * S, position + r + 1
+            factor = splat(room, factor_of(room[queries + (head * rows + r) * Q + _MOST], _WEIGHT_STEPS))
+            for i in range(0, end, LANES):
+                _put_weights(room, at + i, load(room, at + i), factor)
+            for i in range((end + LANES - 1) // LANES * LANES, pages * LANES, LANES):
+                store(room, at + i, nothing)
 
     for i in range(sums, sums + heads * rows * Dv, LANES):
         store(room, i, nothing)

@@ -170,6 +170,17 @@ def prefetch_line(builder: ir.IRBuilder, pointer: ir.Value) -> None:
 
 
 @intrinsic
+def prefetch(typingctx: Any, array: Any, offset: Any) -> Any:
+    """Ask for the cache line of array[offset]."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        prefetch_line(builder, element_pointer(context, builder, array, *args))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), codegen
+
+
+@intrinsic
 def splat(typingctx: Any, array: Any, value: Any) -> Any:
     """`value` in every lane, as the array's lanes hold it: float32, or float64 for a float64 array."""
     dtype = types.float64 if array.dtype == types.float64 else types.float32
