@@ -118,8 +118,8 @@ def test_w8a8_is_the_torch_module_with_what_is_multiplied_rounded_to_int8(shape)
     found = [one.chosen for one in scored.logprobs if one]
     logits = model(torch.from_numpy(ids[None, :-1]))[0]
     right = logits.log_softmax(-1).detach().numpy()[np.arange(len(ids) - 1), ids[1:]]
-    # Queries and the weights of positions have 16 bits. The median of the first ones, since a number halfway between two
-    # steps may go to the other one in float64, and all that come later see it.
+    # Queries and the weights of positions have 16 bits. The median of the first ones, since a number halfway between
+    # two steps may go to the other one in float64, and all that come later see it.
     assert np.median(np.abs(found - right)[:16]) < 5e-5
 
 

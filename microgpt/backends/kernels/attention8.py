@@ -1,10 +1,9 @@
-"""Attention in whole numbers: keys and values in int8 with a scale for each head of a position, as in the KV cache of the
-dtypes int8 and w8a8.
+"""Attention in whole numbers, to keys and values in int8 with a scale for each head of a position (dtypes int8, w8a8).
 
 A query is rounded to 16 bits, by its largest magnitude, and so are the weights of a row's positions (the softmax's
 numerators, times the scales of the values). Their two bytes are digits, each of which is multiplied with the bytes of
-keys and values, four products an instruction and lane (`matmul8.dot`); sums of whole numbers have no order. What a row's
-numbers are rounded by depends on that row alone.
+keys and values, four products an instruction and lane (`matmul8.dot`). Sums of whole numbers have no order, and what a
+row's numbers are rounded by depends on that row alone.
 
 Processors multiply unsigned by signed bytes. So keys are kept as k + 128, for which a score begins with -128 times its
 query's sum, and weights have no sign. The four bytes of a word are four dimensions of a key, or four positions of a
@@ -63,8 +62,8 @@ from microgpt.backends.kernels.rounding import (
 _VECTOR = LANES * QUAD  # bytes
 # A query's steps to either side of zero are 256 * high + low with signed bytes, a weight's with unsigned ones.
 _QUERY_STEPS, _WEIGHT_STEPS = 127 * 256 + 127, 255 * 256 + 255
-# Of a query: its scale, what sums of low and of high digits begin with, its largest score, then weight; and from
-# _DIGITS on its digits: for each four dimensions four words, of which the first has low digits and the second high ones.
+# Of a query: its scale, what sums of low and of high digits begin with, its largest score, then weight. From _DIGITS on
+# its digits: for each four dimensions four words, of which the first has low digits and the second high ones.
 _MOST, _DIGITS = 3, LANES
 _SCALES = 2 * 2 * LANES  # bytes of a page's scales of one head
 _LOG2_E = 1 / np.log(2)

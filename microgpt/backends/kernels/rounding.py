@@ -78,7 +78,7 @@ def factor_of(largest, steps):
 
 
 def rounded_value(builder: ir.IRBuilder, numbers: ir.Value, factor: ir.Value, zero: int = 0) -> ir.Value:
-    """Words whose lowest bits are numbers times a factor, rounded to the nearest whole one, ties to even, plus `zero`."""
+    """Words whose low bits are numbers times a factor, rounded to the nearest whole ones, ties to even, plus `zero`."""
     lanes = numbers.type.count
     rounder = ir.Constant(numbers.type, [_ROUNDER + zero] * lanes)
     return builder.bitcast(fma_value(builder, numbers, factor, rounder), ir.VectorType(_I32, lanes))
