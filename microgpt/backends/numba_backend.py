@@ -20,7 +20,9 @@ from numpy.typing import DTypeLike
 from microgpt.backends.base import PAGE_TOKENS, Burst, Feed, page_count, pages_for
 from microgpt.backends.kernels import burst as kernel
 from microgpt.backends.kernels import entry, quick_compilation
-from microgpt.backends.kernels.forward import ATTEND_ROWS, Cache, Sizes, Weights
+from microgpt.backends.kernels.attention import ATTEND_ROWS
+from microgpt.backends.kernels.attention8 import key_bytes, query_stride
+from microgpt.backends.kernels.forward import Cache, Sizes, Weights
 from microgpt.backends.kernels.lanes import LANES
 from microgpt.backends.kernels.matmul import PANEL, pack
 from microgpt.backends.kernels.matmul8 import codes_stride, pack8, panel_words
@@ -86,7 +88,7 @@ _TRACKS_A_THREAD, _TRACK_SLOTS, _TRACK_PARAMETERS = 8, 4, 1 << 16
 
 _FAILED = kernel.FED | kernel.SAMPLED  # of what a burst tells of a feed
 
-_INT8_MAX, _FLOAT_BYTES = 127, 4
+_INT8_MAX = 127
 _INT8 = ("int8", "w8a8")  # dtypes with weights, K and V in int8
 _NOT_FINITE = "the model produced numbers that are not finite"
 _HUGE_PAGE = 2 << 20
@@ -549,8 +551,9 @@ def _sizes(config: ModelConfig, dtype: str) -> Sizes:
     C, D, H, L, V = config.n_embd, config.head_dim, config.n_head, config.n_layer, config.vocab_size
     table_stride, x_stride, qkv_stride, hidden_stride = _up(C, LANES), _stride(C), _stride(3 * C), _stride(4 * C)
     value_stride, scores_stride = _up(D, LANES), pages_for(config.block_size) * PAGE_TOKENS
-    scale_bytes = _FLOAT_BYTES * PAGE_TOKENS if dtype in _INT8 else 0
-    key_head, value_head = D * PAGE_TOKENS + scale_bytes, PAGE_TOKENS * value_stride + scale_bytes
+    key_head, value_head = D * PAGE_TOKENS, PAGE_TOKENS * value_stride
+    if dtype in _INT8:
+        key_head = key_bytes(D)
     outputs = [L * _up(3 * C, PANEL), L * _up(C, PANEL), L * _up(4 * C, PANEL), L * _up(C, PANEL)]
     scales = list(itertools.accumulate(outputs))
     panel_size = panel_words if dtype == "w8a8" else lambda depth: PANEL * depth
@@ -561,7 +564,8 @@ def _sizes(config: ModelConfig, dtype: str) -> Sizes:
     room = list(
         itertools.accumulate(
             [rows * x_stride, rows * x_stride, rows * qkv_stride, rows * x_stride, rows * hidden_stride,
-             attending * scores_stride, _up(attending, LANES), attending * 2 * value_stride]
+             attending * scores_stride, _up(attending, LANES), attending * 2 * value_stride,
+             attending * query_stride(value_stride) if dtype in _INT8 else 0]
         )
     )  # fmt: skip
     return Sizes(

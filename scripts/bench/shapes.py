@@ -66,8 +66,8 @@ class Shape:
 
     def kv_bytes(self, dtype: str) -> float:
         """What a decode step reads of one sequence's K and V, on average; kept in the dtype of the arithmetic, but in
-        int8, with a float32 scale a head, beside int8 weights."""
-        scaled = 1 + 4 * self.n_head / self.n_embd
+        int8, with a bfloat16 scale a head, beside int8 weights."""
+        scaled = 1 + 2 * self.n_head / self.n_embd
         number = {"float64": 8, "int8": scaled, "w8a8": scaled}.get(dtype, 4)
         return 2 * self.n_layer * self.n_embd * self.mean_context * number
 

@@ -10,18 +10,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from microgpt.backends.kernels.attention import ATTEND_ROWS
+from microgpt.backends.kernels.attention8 import attend, write_kv
 from microgpt.backends.kernels.compiling import entry_point, part
 from microgpt.backends.kernels.forward import (
-    ATTEND_ROWS,
     Cache,
     Sizes,
     Weights,
-    attend,
     begin_layer,
     embed,
     finish_layer,
     normalise,
-    write_kv,
 )
 from microgpt.backends.kernels.lanes import LANES, ONE, ZERO, load, store
 from microgpt.backends.kernels.matmul import ADD, PANEL, RELU, STORE

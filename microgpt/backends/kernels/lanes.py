@@ -95,6 +95,49 @@ def _suffix(kind: ir.Type) -> str:
     return f"{lanes}f{32 if element == _FLOAT else 64}"
 
 
+class Loop:
+    """for i in range(count), with values that each pass replaces: `values` inside, `results` after the loop."""
+
+    def __init__(self, builder: ir.IRBuilder, count: ir.Value, initial: list[ir.Value]):
+        self._builder, self._count, self._initial = builder, count, initial
+
+    def __enter__(self) -> "Loop":
+        builder = self._builder
+        self._before = builder.block
+        self._body, self._after = builder.append_basic_block("pass"), builder.append_basic_block("end")
+        zero = self._count.type(0)
+        builder.cbranch(builder.icmp_signed(">", self._count, zero), self._body, self._after)
+        builder.position_at_end(self._body)
+        self.i = builder.phi(self._count.type)
+        self.i.add_incoming(zero, self._before)
+        self.values = []
+        for value in self._initial:
+            phi = builder.phi(value.type)
+            phi.add_incoming(value, self._before)
+            self.values.append(phi)
+        return self
+
+    def again(self, new: list[ir.Value]) -> None:
+        """End of a pass."""
+        self._new = new
+
+    def __exit__(self, *_: object) -> None:
+        builder = self._builder
+        following = builder.add(self.i, self._count.type(1))
+        last = builder.block
+        self.i.add_incoming(following, last)
+        for phi, value in zip(self.values, self._new, strict=True):
+            phi.add_incoming(value, last)
+        builder.cbranch(builder.icmp_signed("<", following, self._count), self._body, self._after)
+        builder.position_at_end(self._after)
+        self.results = []
+        for first, value in zip(self._initial, self._new, strict=True):
+            phi = builder.phi(value.type)
+            phi.add_incoming(first, self._before)
+            phi.add_incoming(value, last)
+            self.results.append(phi)
+
+
 @intrinsic
 def load(typingctx: Any, array: Any, offset: Any) -> Any:
     """array[offset : offset + 16], widened to the lanes' type."""
@@ -124,6 +167,17 @@ def prefetch_line(builder: ir.IRBuilder, pointer: ir.Value) -> None:
     function_type = ir.FunctionType(ir.VoidType(), [address.type, _I32, _I32, _I32])
     function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
     builder.call(function, [address, _I32(0), _I32(2), _I32(1)])
+
+
+@intrinsic
+def prefetch(typingctx: Any, array: Any, offset: Any) -> Any:
+    """Ask for the cache line of array[offset]."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        prefetch_line(builder, element_pointer(context, builder, array, *args))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), codegen
 
 
 @intrinsic
@@ -269,5 +323,35 @@ def exp(typingctx: Any, a: Any) -> Any:
         y = builder.bitcast(builder.add(builder.bitcast(p, words), exponent), vector)
         y = builder.select(tiny, constant(0.0), y)
         return builder.select(builder.fcmp_unordered("uno", x, x), x, y)
+
+    return a(a), codegen
+
+
+# 2^r = 1 + r (ln 2 + ...) on |r| <= 1/2, fitted by least squares weighted for the largest relative error: 2e-7.
+_EXP2_TERMS = (1.3264715e-3, 9.6715128e-3, 5.5507337e-2, 2.4022242e-1, 6.9314698e-1, 1.0)
+_EXP2_LOWEST = -126.0
+
+
+@intrinsic
+def exp2(typingctx: Any, a: Any) -> Any:
+    """2^a for float32 numbers a <= 0, lane by lane; 2^-126 below that. A NaN stays one."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        (x,) = args
+        vector, words = x.type, ir.VectorType(_I32, LANES)
+
+        def constant(value: float) -> ir.Value:
+            return ir.Constant(vector, [value] * LANES)
+
+        lowest = constant(_EXP2_LOWEST)
+        x = builder.select(builder.fcmp_ordered(">", lowest, x), lowest, x)
+        # As in `exp`, but n + 127 is left in the lowest bits: shifted, that is 2^n.
+        shifted = builder.fadd(x, constant(_ROUNDER + 127))
+        r = builder.fsub(x, builder.fsub(shifted, constant(_ROUNDER + 127)))
+        p = constant(_EXP2_TERMS[0])
+        for term in _EXP2_TERMS[1:]:
+            p = fma_value(builder, p, r, constant(term))
+        power = builder.shl(builder.bitcast(shifted, words), ir.Constant(words, [23] * LANES))
+        return builder.fmul(p, builder.bitcast(power, vector))
 
     return a(a), codegen

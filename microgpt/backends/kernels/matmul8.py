@@ -31,23 +31,24 @@ from microgpt.backends.kernels.lanes import (
     splat_value,
 )
 from microgpt.backends.kernels.matmul import ADD, PANEL, RELU, matmul
-from microgpt.backends.kernels.rounding import code_putter, factor_of, largest_magnitude, scale_of
+from microgpt.backends.kernels.rounding import STEPS, code_putter, factor_of, largest_magnitude, scale_of
 
 QUAD = 4  # k in a word
 _VECTORS = PANEL // LANES
 # Of a row of codes: its scale, then from here on the codes, so that both are whole vectors. The space between also
 # keeps rows off multiples of 4 KiB.
 _CODES = LANES
-_ZERO_CODE = 128
+ZERO_CODE = 128
 
 _I32 = ir.IntType(32)
 _WORDS, _FLOATS = ir.VectorType(_I32, LANES), ir.VectorType(ir.FloatType(), LANES)
+_HALVES = ir.VectorType(ir.IntType(16), 2 * LANES)  # of words
 
 
 def instructions(context: Any) -> list[str]:
     """The ways of multiplying bytes that the processor has which Numba compiles for, the best one first."""
     features = context.codegen().magic_tuple()[2].split(",")
-    return [name for name in ("avx512vnni", "avxvnni") if f"+{name}" in features] + ["plain"]
+    return [name for name in ("avx512vnni", "avxvnni", "avx2") if f"+{name}" in features] + ["plain"]
 
 
 def codes_stride(depth: int) -> int:
@@ -67,7 +68,7 @@ def pack8(weight: np.ndarray) -> np.ndarray:
     padded = np.zeros((panels * PANEL, words * QUAD), np.int8)
     padded[:outputs, :inputs] = weight
     packed = np.empty((panels, 1 + words, PANEL), np.int32)
-    packed[:, 0] = -_ZERO_CODE * padded.sum(axis=1, dtype=np.int32).reshape(panels, PANEL)
+    packed[:, 0] = -ZERO_CODE * padded.sum(axis=1, dtype=np.int32).reshape(panels, PANEL)
     packed[:, 1:] = padded.view("<i4").reshape(panels, PANEL, words).transpose(0, 2, 1)
     return packed.reshape(-1)
 
@@ -76,18 +77,33 @@ def _constant(number: int) -> ir.Constant:
     return ir.Constant(_WORDS, [number] * LANES)
 
 
-def _dot(builder: ir.IRBuilder, sums: ir.Value, codes: ir.Value, weights: ir.Value, instruction: str) -> ir.Value:
+def _by_halves(builder: ir.IRBuilder, name: str, vectors: list[ir.Value]) -> ir.Value:
+    """The 16 words that an LLVM intrinsic makes of vectors, of which it takes half at once."""
+    parts, half = [], ir.VectorType(_I32, LANES // 2)
+    for i in range(2):
+        arguments = []
+        for vector in vectors:
+            count = vector.type.count // 2
+            places = ir.Constant(ir.VectorType(_I32, count), list(range(i * count, (i + 1) * count)))
+            arguments.append(builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), places))
+        parts.append(call_llvm(builder, name, arguments, half))
+    return builder.shuffle_vector(*parts, ir.Constant(_WORDS, list(range(LANES))))
+
+
+def dot(builder: ir.IRBuilder, sums: ir.Value, codes: ir.Value, weights: ir.Value, instruction: str) -> ir.Value:
     """sums + the products of four unsigned bytes of `codes` with four signed ones of `weights`, in each of 16 words."""
     if instruction == "avx512vnni":
         return call_llvm(builder, "llvm.x86.avx512.vpdpbusd.512", [sums, codes, weights], _WORDS)
     if instruction == "avxvnni":
-        undefined, half = ir.Constant(_WORDS, ir.Undefined), LANES // 2
-        parts = []
-        for start in (0, half):
-            places = ir.Constant(ir.VectorType(_I32, half), list(range(start, start + half)))
-            part = [builder.shuffle_vector(value, undefined, places) for value in (sums, codes, weights)]
-            parts.append(call_llvm(builder, "llvm.x86.avx512.vpdpbusd.256", part, part[0].type))
-        return builder.shuffle_vector(*parts, ir.Constant(_WORDS, list(range(LANES))))
+        return _by_halves(builder, "llvm.x86.avx512.vpdpbusd.256", [sums, codes, weights])
+    if instruction == "avx2":  # two bytes at a time, widened in place
+        eight = ir.Constant(_HALVES, [8] * (2 * LANES))
+        codes, weights = builder.bitcast(codes, _HALVES), builder.bitcast(weights, _HALVES)
+        even = [builder.lshr(builder.shl(codes, eight), eight), builder.ashr(builder.shl(weights, eight), eight)]
+        odd = [builder.lshr(codes, eight), builder.ashr(weights, eight)]
+        for pair in (even, odd):
+            sums = builder.add(sums, _by_halves(builder, "llvm.x86.avx2.pmadd.wd", pair))
+        return sums
     for byte in range(QUAD):
         code = builder.and_(builder.lshr(codes, _constant(8 * byte)), _constant(0xFF))
         weight = builder.ashr(builder.shl(weights, _constant(24 - 8 * byte)), _constant(24))
@@ -155,7 +171,7 @@ def tile8(rows: int, panels: int, prefetched: bool = False, instruction: str = "
             new = []
             for r in range(rows):
                 quad = splat_value(builder, builder.load(builder.gep(c_words[r], [k]), align=4))
-                new += [_dot(builder, sums[r * vectors + v], quad, weights[v], means) for v in range(vectors)]
+                new += [dot(builder, sums[r * vectors + v], quad, weights[v], means) for v in range(vectors)]
             k.add_incoming(next_k, loop)
             for phi, value in zip(sums, new, strict=True):
                 phi.add_incoming(value, loop)
@@ -201,7 +217,7 @@ _tile_4x1, _tile_4x2 = tile8(4, 1), tile8(4, 2)
 _tile_8x1, _tile_8x1_last = tile8(8, 1), tile8(8, 1, prefetched=True)
 
 
-_put_codes = code_putter(_ZERO_CODE)
+_put_codes = code_putter(ZERO_CODE)
 
 
 @part
@@ -212,8 +228,8 @@ def quantise_row(x, at, depth, codes, to):
     x is read and codes are written to whole vectors. A row with a number that is not finite gets NaN for a scale.
     """
     largest = largest_magnitude(x, at, depth)
-    codes[to] = scale_of(largest)
-    factor = splat(x, factor_of(largest))
+    codes[to] = scale_of(largest, STEPS)
+    factor = splat(x, factor_of(largest, STEPS))
     tail = (depth - 1) // LANES * LANES
     for i in range(0, tail, LANES):
         _put_codes(codes, to + _CODES + i // QUAD, load(x, at + i), factor)
