@@ -65,7 +65,7 @@ CACHE_BYTES, PIECES = 3 << 19, np.int64(8)
 
 # control: int64. ROUND and IS_OVER, which threads tell each other, have a cache line each. Then what Python says of a
 # burst, and what thread 0 adds to that: NUM_TOKENS and DEADLINE. Then where `given` and `told` begin, which are parts
-# of the same array: each array of its own would have to be passed from function to function (T0: 2 % of its steps).
+# of the same array: an array of its own would have to be passed from function to function.
 ROUND, IS_OVER = 0, 8
 NUM_FEEDS, NUM_SCORED, MAX_STEPS, TIME_LIMIT, COLUMNS, NUM_TOKENS, DEADLINE = range(16, 23)
 GIVEN_AT, TOLD_AT = 24, 25
