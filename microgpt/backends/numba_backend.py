@@ -362,6 +362,11 @@ class NumbaBackend:
         counts, states = told[: at : kernel.TOLD_FIELDS], told[kernel.TOLD_STATE : at : kernel.TOLD_FIELDS]
         i, tracks, reported = 0, self._tracks, self._reported
         bursts: list[Burst] = []
+        if not (any(states) or tracks or reported or scores):  # most often: 15 us less for 32 feeds, told of alike
+            for count in counts:
+                bursts.append(_new(Burst, (told[at : at + count], None, (), (), (), count > 0)))
+                at += count
+            return bursts
         ends_at = at + sum(counts)
         for feed in self._fed:
             if tracks and feed.slot in tracks:
