@@ -80,7 +80,7 @@ def _column(fields: str) -> struct.Struct:
 
 _SLOT_INTS, _SLOT_FLOATS, _SLOT_SEEDS = _column(f"{NUM_INTS}q"), _column(f"{NUM_FLOATS}d"), _column("2Q")
 _FEED, _ROW = _column("7q"), struct.Struct("3q")
-_GIVEN_HEAD = struct.Struct("5q")
+_HEAD = struct.Struct("5q")  # from NUM_FEEDS on
 
 # How many samples a thread is given that one slot makes side by side, and how many slots may: a step of a model of 4
 # thousand parameters takes half as long a row with 8 rows as with one, and a slot as long as 40 tokens of it.
@@ -155,12 +155,16 @@ class NumbaBackend:
         self._slot_ints, self._slot_floats, self._slot_seeds, self._tables = map(
             _bytes_of, (self._slots.ints, self._slots.floats, self._slots.seeds, self._cache.tables.T)
         )
-        self._given, self._told = self._feeds.given.data, self._feeds.told.data
         # Of the last burst: its feeds, how many feeds the kernels saw, and how many tokens these may sample in all.
         self._fed: Sequence[Feed] = ()
         self._num_feeds = self._most_sampled = 0
         self._table_bytes = self._cache.tables[0].nbytes
-        self._control = _zeros(int(kernel.CONTROL_SIZE) + self._sizes.logits_stride // LANES + 1, np.int64)
+        # The kernels' sums, what they are given of feeds, what they tell: from whole cache lines on.
+        given_at = _up(int(kernel.CONTROL_SIZE) + self._sizes.logits_stride // LANES + 1, _LINE // 8)
+        told_at = _up(given_at + kernel.GIVEN_FIELDS * num_rows + self._feeds.rows.shape[1], _LINE // 8)
+        self._control = _zeros(told_at + num_rows * (kernel.TOLD_FIELDS + 2 * _MAX_STEPS), np.int64)
+        self._control[kernel.GIVEN_AT], self._control[kernel.TOLD_AT] = given_at, told_at
+        self._head, self._given, self._told = (self._control[at:].data for at in (kernel.NUM_FEEDS, given_at, told_at))
         self._common = kernel.Common(
             self._sizes, self._weights, self._cache, self._slots, self._feeds,
             _new_room(self._sizes, number),
@@ -322,14 +326,14 @@ class NumbaBackend:
         if self._team is not None and not is_solo and (num_fed > 1 or self._shares_one):
             team, columns = self.num_threads, self._uses_columns or (num_feeds == 1 and self._shares_one)
             self._team.start()
-        _GIVEN_HEAD.pack_into(self._given, 0, num_feeds, num_scored, max_steps, int(time_limit_s * 1e9), columns)
+        _HEAD.pack_into(self._head, 0, num_feeds, num_scored, max_steps, int(time_limit_s * 1e9), columns)
         num_told = self._run(self._common, self._own, 0, team, 0, self._byte)
-        told = struct.unpack_from(f"{num_told}i", self._told)
+        told = struct.unpack_from(f"{num_told}q", self._told)
         return self._bursts(told, self._scores(self._fed) if num_scored else {})
 
     def _lay_out(self, feeds: Sequence[Feed]) -> int:
         """Describe feeds to the kernels; how many rows they are."""
-        given: list[int] = [0] * kernel.GIVEN_AT
+        given: list[int] = []
         token_ids: list[int] = []
         most_sampled, tracks, limits = 0, self._tracks, self._limits
         for feed in feeds:
@@ -349,7 +353,7 @@ class NumbaBackend:
                 self._slots.allowed[slot] = feed.allowed
                 self._slots.ints[MASKED, slot] = True
         self._fed, self._most_sampled = feeds, most_sampled
-        self._num_feeds = (len(given) - kernel.GIVEN_AT) // kernel.GIVEN_FIELDS
+        self._num_feeds = len(given) // kernel.GIVEN_FIELDS
         given += token_ids
         struct.pack_into(f"{len(given)}q", self._given, 0, *given)
         return len(token_ids)
@@ -624,8 +628,6 @@ def _new_slots(config: ModelConfig, n: int) -> Slots:
 
 def _new_feeds(sizes: Sizes, n: int, tokens: int, number: np.dtype) -> kernel.Feeds:
     return kernel.Feeds(
-        given=_zeros(kernel.GIVEN_AT + kernel.GIVEN_FIELDS * n + tokens, np.int64),
-        told=_zeros(n * (kernel.TOLD_FIELDS + 2 * _MAX_STEPS), np.int32),
         ints=_new_columns(_FEED, n), rows=_new_columns(_ROW, tokens),
         last=_zeros(n * sizes.x_stride, number), sampled=np.zeros((n, 2, _MAX_STEPS), np.int32),
         scored=np.zeros((2, tokens), np.int64),

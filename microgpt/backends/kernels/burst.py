@@ -62,10 +62,14 @@ LOGIT_ROWS = 16  # rows whose logits are made and sampled at a time
 # the end of the last step is in the cache still (3 % of T2's step).
 CACHE_BYTES, PIECES = 3 << 19, np.int64(8)
 
-# control: int64, what threads tell each other; ROUND and IS_OVER have a cache line each.
+# control: int64. ROUND and IS_OVER, which threads tell each other, have a cache line each. Then what Python says of a
+# burst, and what thread 0 adds to that: NUM_TOKENS and DEADLINE. Then where `given` and `told` begin, which are parts
+# of the same array: an array of its own would have to be passed from function to function.
 ROUND, IS_OVER = 0, 8
+NUM_FEEDS, NUM_SCORED, MAX_STEPS, TIME_LIMIT, COLUMNS, NUM_TOKENS, DEADLINE = range(16, 23)
+GIVEN_AT, TOLD_AT = 24, 25
 MAX_TEAM = 64
-ASLEEP = 16  # one a thread
+ASLEEP = 32  # one a thread
 PIPES = ASLEEP + MAX_TEAM  # the same: where to write a byte that wakes it
 BARRIER = PIPES + MAX_TEAM
 CONTROL_SIZE = np.int64(BARRIER + BARRIER_STEP * MAX_TEAM)  # see lanes.ZERO
@@ -75,13 +79,12 @@ STOP_ROUND = -1
 _IDLE_SPINS, _IDLE_YIELDS = 2000, 3000
 
 
-# Feeds.given: for a burst, of which thread 0 finds the last two; then from GIVEN_AT on four numbers a feed, its slot,
-# whether it samples, its first position and how many tokens it feeds; then all these tokens. It is one piece of memory,
-# so that Python writes it by one call: what C code does for the first time after a burst takes 3 to 5 us, since the
-# burst has pushed it out of the core's caches.
-NUM_FEEDS, NUM_SCORED, MAX_STEPS, TIME_LIMIT, COLUMNS, NUM_TOKENS, DEADLINE = range(7)
-GIVEN_AT, GIVEN_SLOT, GIVEN_SAMPLES, GIVEN_START, GIVEN_COUNT, GIVEN_FIELDS = 8, 0, 1, 2, 3, 4
-# Feeds.told, for the same reason: two numbers a feed, how many tokens it sampled, and 0 where it goes on with its one
+# given: four numbers a feed, its slot, whether it samples, its first position and how many tokens it feeds; then all
+# these tokens. It is one piece of memory, so that Python writes it by one call: what C code does for the first time
+# after a burst takes 3 to 5 us, since the burst has pushed it out of the core's caches. After a burst it is as it has
+# to be for one more, in which each feed goes on with its last token.
+GIVEN_SLOT, GIVEN_SAMPLES, GIVEN_START, GIVEN_COUNT, GIVEN_FIELDS = 0, 1, 2, 3, 4
+# told, for the same reason: two numbers a feed, how many tokens it sampled, and 0 where it goes on with its one
 # sample, or else its FAILED, whether it is done (bit DONE) and how many samples ended that another one follows (from
 # bit NUM_ENDS_AT on); then all sampled tokens; then all ends, of done ones, too, counted among all sampled tokens.
 TOLD_COUNT, TOLD_STATE, TOLD_FIELDS = 0, 1, 2
@@ -100,16 +103,12 @@ SCORED, REPORT_AT = range(2)
 class Feeds(NamedTuple):
     """What a burst is given and what comes of it.
 
-    given, told: int64 and int32, as above. After a burst `given` is as it has to be for one more, in which each feed
-    goes on with its last token. The rest is the kernels' own. ints: (7, feeds) int64, by the names above. rows: (3, all
-    fed tokens) int64, in the feeds' order. last: (feeds, x_stride), flat, the hidden state after each feed's last
-    token. sampled: (feeds, 2, most steps) int32, tokens, and where samples ended, as counts of them. scored: (2, all
-    fed tokens) int64, read where NUM_SCORED is not 0. reports: float64, flat, of scored tokens as Slots.reports has
-    them of sampled ones.
+    ints: (7, feeds) int64, by the names above. rows: (3, all fed tokens) int64, in the feeds' order. last: (feeds,
+    x_stride), flat, the hidden state after each feed's last token. sampled: (feeds, 2, most steps) int32, tokens, and
+    where samples ended, as counts of them. scored: (2, all fed tokens) int64, read where NUM_SCORED is not 0. reports:
+    float64, flat, of scored tokens as Slots.reports has them of sampled ones.
     """
 
-    given: np.ndarray
-    told: np.ndarray
     ints: np.ndarray
     rows: np.ndarray
     last: np.ndarray
@@ -193,7 +192,7 @@ def _run_rows(common, own, rows, count, is_prompt, thread, team):
                 _copy(room, r * Cs, feeds.last, feed * Cs, sizes.n_embd)
             elif feeds.ints[END, feed] == low + r + 1 and not _is_finite(room, r * Cs, sizes.n_embd):
                 feeds.ints[FAILED, feed] |= FED  # wherever in its K or V: a NaN reaches all later rows
-        if is_prompt and feeds.given[NUM_SCORED]:
+        if is_prompt and control[NUM_SCORED]:
             _score_rows(sizes, weights, slots, feeds, rows, low, mine, room, own.logits, own.sample_room)
     barrier(control, BARRIER, thread, team)
 
@@ -447,7 +446,7 @@ def _burst_columns(common, own, count, is_fed, thread, team):
         elif not is_lone:
             embed(sizes, weights, going[TOKEN, r], going[POSITION, r], shared, r * Cs)
     barrier(control, BARRIER, thread, team)
-    for step in range(feeds.given[MAX_STEPS]):
+    for step in range(control[MAX_STEPS]):
         if step or not is_fed:
             if is_lone:
                 _embed_everywhere(sizes, weights, token, position, own.room, shared, thread, team)
@@ -463,7 +462,7 @@ def _burst_columns(common, own, count, is_fed, thread, team):
                 sizes.head_scales_at, piece, logits, piece * outputs, Vs, part, parts, own.room, sizes.codes_at,
             )  # fmt: skip
         if thread == 0:
-            control[IS_OVER] = step + 1 == feeds.given[MAX_STEPS] or now_ns(own.clock) >= feeds.given[DEADLINE]
+            control[IS_OVER] = step + 1 == control[MAX_STEPS] or now_ns(own.clock) >= control[DEADLINE]
         if is_lone:
             position += 1
             token = choose_together(
@@ -508,57 +507,57 @@ def _burst_columns(common, own, count, is_fed, thread, team):
 
 
 @part
-def _lay_out(feeds):
+def _lay_out(feeds, control):
     """Make feeds and rows of what is given."""
-    given = feeds.given
     ints = feeds.ints
     rows = feeds.rows
-    num_feeds, end = given[NUM_FEEDS], ZERO
-    tokens = GIVEN_AT + GIVEN_FIELDS * num_feeds
+    num_feeds, end = control[NUM_FEEDS], ZERO
+    tokens = control[GIVEN_AT] + GIVEN_FIELDS * num_feeds
     for feed in range(num_feeds):
-        at = GIVEN_AT + GIVEN_FIELDS * feed
-        start, count = given[at + GIVEN_START], given[at + GIVEN_COUNT]
+        at = control[GIVEN_AT] + GIVEN_FIELDS * feed
+        start, count = control[at + GIVEN_START], control[at + GIVEN_COUNT]
         for i in range(count):
-            rows[FEED, end + i], rows[TOKEN, end + i] = feed, given[tokens + end + i]
+            rows[FEED, end + i], rows[TOKEN, end + i] = feed, control[tokens + end + i]
             rows[POSITION, end + i] = start + i
         end += count
-        ints[SLOT, feed], ints[SAMPLES, feed], ints[END, feed] = given[at + GIVEN_SLOT], given[at + GIVEN_SAMPLES], end
+        ints[SLOT, feed], ints[SAMPLES, feed], ints[END, feed] = (
+            control[at + GIVEN_SLOT],
+            control[at + GIVEN_SAMPLES],
+            end,
+        )
         for field in range(NUM_SAMPLED_NOW, IS_DONE + 1):
             ints[field, feed] = 0
-    given[NUM_TOKENS] = end
+    control[NUM_TOKENS] = end
 
 
 @part
-def _tell(feeds):
+def _tell(feeds, control):
     """Put what came of the feeds side by side, and make `given` what lets each of them go on. How many numbers are
     told."""
-    given = feeds.given
     ints = feeds.ints
-    told = feeds.told
-    num_feeds = given[NUM_FEEDS]
-    start = TOLD_FIELDS * num_feeds
-    at = start
+    num_feeds, given, told = control[NUM_FEEDS], control[GIVEN_AT], control[TOLD_AT]
+    at = told + TOLD_FIELDS * num_feeds
     for feed in range(num_feeds):
         count, state = ints[NUM_SAMPLED_NOW, feed], ints[FAILED, feed]
         if ints[IS_DONE, feed]:
             state |= DONE
         state |= ints[NUM_ENDS, feed] << NUM_ENDS_AT
-        told[TOLD_FIELDS * feed + TOLD_COUNT], told[TOLD_FIELDS * feed + TOLD_STATE] = count, state
+        control[told + TOLD_FIELDS * feed + TOLD_COUNT], control[told + TOLD_FIELDS * feed + TOLD_STATE] = count, state
         for i in range(count):
-            told[at + i] = feeds.sampled[feed, TOKENS, i]
+            control[at + i] = feeds.sampled[feed, TOKENS, i]
         at += count
         if count:
-            own = GIVEN_AT + GIVEN_FIELDS * feed
-            given[own + GIVEN_START] += given[own + GIVEN_COUNT] + count - 1
-            given[own + GIVEN_COUNT] = 1
-            given[GIVEN_AT + GIVEN_FIELDS * num_feeds + feed] = told[at - 1]
+            own = given + GIVEN_FIELDS * feed
+            control[own + GIVEN_START] += control[own + GIVEN_COUNT] + count - 1
+            control[own + GIVEN_COUNT] = 1
+            control[given + GIVEN_FIELDS * num_feeds + feed] = control[at - 1]
     before = ZERO
     for feed in range(num_feeds):
         for i in range(ints[NUM_ENDS, feed] + ints[IS_DONE, feed]):
-            told[at] = before + feeds.sampled[feed, ENDS, i]
+            control[at] = before + feeds.sampled[feed, ENDS, i]
             at += 1
         before += ints[NUM_SAMPLED_NOW, feed]
-    return at
+    return at - told
 
 
 @part
@@ -580,12 +579,11 @@ def run(common, own, thread, team, pipe, byte):
     """
     feeds = common.feeds
     control = common.control
-    given = feeds.given
     seen = 0
     while True:
         if thread == 0:
-            _lay_out(feeds)
-            given[DEADLINE] = now_ns(own.clock) + given[TIME_LIMIT]
+            _lay_out(feeds, control)
+            control[DEADLINE] = now_ns(own.clock) + control[TIME_LIMIT]
             if team > 1:
                 _signal(control, control[ROUND] + 1, team, byte)
         spins = 0
@@ -604,29 +602,29 @@ def run(common, own, thread, team, pipe, byte):
         if seen == STOP_ROUND:
             return ZERO
         num_sampling = ZERO  # see lanes.ZERO
-        for feed in range(given[NUM_FEEDS]):
+        for feed in range(control[NUM_FEEDS]):
             num_sampling += feeds.ints[SAMPLES, feed]
-        in_columns = team > 1 and given[COLUMNS] != 0 and 0 < num_sampling <= BLOCK_ROWS
+        in_columns = team > 1 and control[COLUMNS] != 0 and 0 < num_sampling <= BLOCK_ROWS
         # A burst that goes on where the last one stopped, one token a sequence, decodes from the start.
-        is_fed = not in_columns or given[NUM_TOKENS] > num_sampling
+        is_fed = not in_columns or control[NUM_TOKENS] > num_sampling
         if is_fed:
-            _run_rows(common, own, feeds.rows, given[NUM_TOKENS], np.bool_(True), thread, team)
+            _run_rows(common, own, feeds.rows, control[NUM_TOKENS], np.bool_(True), thread, team)
         if in_columns:
             if thread == 0:
-                _begin(feeds, given[NUM_FEEDS], common.going, ZERO, num_sampling)
+                _begin(feeds, control[NUM_FEEDS], common.going, ZERO, num_sampling)
             barrier(control, BARRIER, thread, team)
             _burst_columns(common, own, num_sampling, is_fed, thread, team)
         else:
             low, high = num_sampling * thread // team, num_sampling * (thread + 1) // team
-            count = _begin(feeds, given[NUM_FEEDS], own.going, low, high)
-            for step in range(given[MAX_STEPS]):
+            count = _begin(feeds, control[NUM_FEEDS], own.going, low, high)
+            for step in range(control[MAX_STEPS]):
                 count = _sample(common, own, count)
-                if count == 0 or step + 1 == given[MAX_STEPS] or now_ns(own.clock) >= given[DEADLINE]:
+                if count == 0 or step + 1 == control[MAX_STEPS] or now_ns(own.clock) >= control[DEADLINE]:
                     break
                 _run_rows(common, own, own.going, count, np.bool_(False), ZERO, ONE)
         barrier(control, BARRIER, thread, team)
         if thread == 0:
-            return _tell(feeds)
+            return _tell(feeds, control)
 
 
 @entry_point
