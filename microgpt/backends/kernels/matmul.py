@@ -10,6 +10,7 @@ then stays in the first-level cache, whose misses otherwise wait behind weights 
 Sums wait in memory between two blocks, which changes no bit of them.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -38,9 +39,6 @@ _VECTORS = PANEL // LANES
 
 _UNROLL = 4  # a loop's own instructions took a tenth of the time of 16 products
 _LINE_BYTES = 64
-# Tiles that ask for a block together, each all the while: a core has but some ten lines under way, and products of 32
-# rows take a fifth longer where one tile asks for all. Narrow weights are so few lines that two do, which 16 rows have.
-_SHARES, _NARROW_SHARES = 4, 2
 _BLOCK = 128  # k of a panel that many rows pass over at once: 16 KiB, and as much of 32 rows
 _BLOCK_ROWS = 64  # rows that do so
 _TILE = 8  # rows of the largest tile
@@ -49,13 +47,13 @@ STORE, RELU, ADD = np.int64(0), np.int64(1), np.int64(2)  # y = xW, y = max(xW, 
 _KEEP = np.int64(3)  # sums to be continued
 
 
-def _tile(rows: int, panels: int, unroll: int = 1, asks: bool = False, in_blocks: bool = False) -> Callable[..., None]:
+def _tile(rows: int, panels: int, unroll: int = 1, shares: int = 0, in_blocks: bool = False) -> Callable[..., None]:
     """An intrinsic for a tile of `rows` rows and `panels` neighbouring panels, `unroll` k a pass of its loop.
 
-    asks: also ask for as many weights from ahead_at on, or for a tile's share of them: what comes to a core's own cache
-    from farther away does so while the products of these are made. in_blocks: the tile takes four arguments more: the
-    array that ahead_at is of (w may be a copy); sums, sums_at, begun: where `begun` is not 0, it goes on with the sums
-    there, and by the mode _KEEP it leaves them there.
+    shares: n to also ask for an n-th of as many weights from ahead_at on: what comes to a core's own cache from farther
+    away does so while the products of these are made. in_blocks: the tile takes four arguments more: the array that
+    ahead_at is of (w may be a copy); sums, sums_at, begun: where `begun` is not 0, it goes on with the sums there, and
+    by the mode _KEEP it leaves them there.
     """
     vectors = panels * _VECTORS
 
@@ -65,8 +63,7 @@ def _tile(rows: int, panels: int, unroll: int = 1, asks: bool = False, in_blocks
         vector = ir.VectorType(number, LANES)
         step = x.dtype.bitwidth // 8
         line = _LINE_BYTES * 8 // stored.dtype.bitwidth  # weights in a cache line
-        shares = (_SHARES if stored.dtype.bitwidth >= 32 else _NARROW_SHARES) if in_blocks else 1
-        lines = unroll * PANEL // line // shares if asks else 0  # in a pass
+        lines = unroll * PANEL // line // shares if shares else 0  # asked for in a pass
 
         def codegen(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
             xs, x_at, x_stride, ws, w_at, depth, scales, scales_at, ys, y_at, y_stride, mode, ahead_at = args[:13]
@@ -174,10 +171,10 @@ def _tile(rows: int, panels: int, unroll: int = 1, asks: bool = False, in_blocks
                             builder.store(builder.fadd(builder.load(place, align=step), result), place, align=step)
                     with stores:
                         cuts = builder.icmp_signed("==", mode, index(int(RELU)))
+                        lowest = builder.select(cuts, nothing, ir.Constant(vector, [-math.inf] * LANES))
                         for place, result in zip(places, new, strict=True):
-                            above = builder.fcmp_unordered(">", result, nothing)  # a NaN stays one
-                            cut = builder.select(above, result, nothing)
-                            builder.store(builder.select(cuts, cut, result), place, align=step)
+                            above = builder.fcmp_unordered(">", result, lowest)  # a NaN stays one
+                            builder.store(builder.select(above, result, lowest), place, align=step)
 
             if in_blocks:
                 with builder.if_else(builder.icmp_signed("==", mode, index(int(_KEEP)))) as (keeps, ends):
@@ -215,8 +212,10 @@ def _tile(rows: int, panels: int, unroll: int = 1, asks: bool = False, in_blocks
 _tile_1x1, _tile_1x4 = _tile(1, 1), _tile(1, 4, _UNROLL)
 _tile_2x1, _tile_2x4 = _tile(2, 1), _tile(2, 4, _UNROLL)
 _tile_4x1, _tile_4x2 = _tile(4, 1), _tile(4, 2, _UNROLL)
-_tile_8x1, _tile_8x1_asking = _tile(_TILE, 1, _UNROLL), _tile(_TILE, 1, _UNROLL, asks=True)
-_block_8x1 = _tile(_TILE, 1, _UNROLL, asks=True, in_blocks=True)
+_tile_8x1, _tile_8x1_asking = _tile(_TILE, 1, _UNROLL), _tile(_TILE, 1, _UNROLL, 1)
+# The tiles of a block ask for the next one together, evenly: a core has but some ten lines under way at a time. At 32
+# rows, products take a fifth longer where one tile asks for all; at 16 a tenth where two ask for a quarter each.
+_block_8x1_of_2, _block_8x1_of_4 = [_tile(_TILE, 1, _UNROLL, shares, in_blocks=True) for shares in (2, 4)]
 
 
 @intrinsic
@@ -269,9 +268,10 @@ def _panel_in_blocks(
     mode, rows, depth, x, x_at, x_stride, w, w_at, is_last, scales, scales_at, y, y_at, y_stride, scratch,
 ):  # fmt: skip
     """One panel of y = x W^T, for a multiple of 8 rows. is_last: whether there is no use in asking for what follows."""
-    shares = _SHARES if w.itemsize >= 4 else _NARROW_SHARES
     for first in range(0, rows, _BLOCK_ROWS):
         end = min(rows, first + _BLOCK_ROWS)
+        # Fewer rows have no four tiles, and narrow weights of a pass no lines for four.
+        shares = 4 if end - first >= 4 * _TILE and w.itemsize >= 4 else 2
         for k in range(0, depth, _BLOCK):
             count = min(_BLOCK, depth - k)
             at = w_at + k * PANEL
@@ -279,13 +279,20 @@ def _panel_in_blocks(
             ahead = at if is_end and is_last else at + count * PANEL
             numbers, numbers_at = _numbers(w, at, count * PANEL, scratch)
             for r in range(first, end, _TILE):
-                tile = (r - first) // _TILE  # the first few ask for all that follows
+                tile = (r - first) // _TILE
                 asked = ahead + tile * (_BLOCK * PANEL // shares) if tile < shares else at
-                _block_8x1(
-                    x, x_at + r * x_stride + k, x_stride, numbers, numbers_at, count, scales, scales_at,
-                    y, y_at + r * y_stride, y_stride, mode if is_end else _KEEP, asked,
-                    w, scratch, (_BLOCK + r - first) * PANEL, k,
-                )  # fmt: skip
+                if shares == 4:
+                    _block_8x1_of_4(
+                        x, x_at + r * x_stride + k, x_stride, numbers, numbers_at, count, scales, scales_at,
+                        y, y_at + r * y_stride, y_stride, mode if is_end else _KEEP, asked,
+                        w, scratch, (_BLOCK + r - first) * PANEL, k,
+                    )  # fmt: skip
+                else:
+                    _block_8x1_of_2(
+                        x, x_at + r * x_stride + k, x_stride, numbers, numbers_at, count, scales, scales_at,
+                        y, y_at + r * y_stride, y_stride, mode if is_end else _KEEP, asked,
+                        w, scratch, (_BLOCK + r - first) * PANEL, k,
+                    )  # fmt: skip
 
 
 @part
