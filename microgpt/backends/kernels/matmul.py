@@ -10,6 +10,7 @@ then stays in the first-level cache, whose misses otherwise wait behind weights 
 Sums wait in memory between two blocks, which changes no bit of them.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -38,7 +39,6 @@ _VECTORS = PANEL // LANES
 
 _UNROLL = 4  # a loop's own instructions took a tenth of the time of 16 products
 _LINE_BYTES = 64
-_SHARES = 4  # tiles that ask for a block together: at 32 rows each waits less than one alone would
 _BLOCK = 128  # k of a panel that many rows pass over at once: 16 KiB, and as much of 32 rows
 _BLOCK_ROWS = 64  # rows that do so
 _TILE = 8  # rows of the largest tile
@@ -47,10 +47,10 @@ STORE, RELU, ADD = np.int64(0), np.int64(1), np.int64(2)  # y = xW, y = max(xW, 
 _KEEP = np.int64(3)  # sums to be continued
 
 
-def _tile(rows: int, panels: int, unroll: int = 1, share: int = 0, in_blocks: bool = False) -> Callable[..., None]:
+def _tile(rows: int, panels: int, unroll: int = 1, shares: int = 0, in_blocks: bool = False) -> Callable[..., None]:
     """An intrinsic for a tile of `rows` rows and `panels` neighbouring panels, `unroll` k a pass of its loop.
 
-    share: n to also ask for an n-th of as many weights from ahead_at on: what comes to a core's own cache from farther
+    shares: n to also ask for an n-th of as many weights from ahead_at on: what comes to a core's own cache from farther
     away does so while the products of these are made. in_blocks: the tile takes four arguments more: the array that
     ahead_at is of (w may be a copy); sums, sums_at, begun: where `begun` is not 0, it goes on with the sums there, and
     by the mode _KEEP it leaves them there.
@@ -63,7 +63,7 @@ def _tile(rows: int, panels: int, unroll: int = 1, share: int = 0, in_blocks: bo
         vector = ir.VectorType(number, LANES)
         step = x.dtype.bitwidth // 8
         line = _LINE_BYTES * 8 // stored.dtype.bitwidth  # weights in a cache line
-        lines = -(-unroll * PANEL // line // share) if share else 0  # asked for in a pass
+        lines = unroll * PANEL // line // shares if shares else 0  # asked for in a pass
 
         def codegen(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
             xs, x_at, x_stride, ws, w_at, depth, scales, scales_at, ys, y_at, y_stride, mode, ahead_at = args[:13]
@@ -171,10 +171,10 @@ def _tile(rows: int, panels: int, unroll: int = 1, share: int = 0, in_blocks: bo
                             builder.store(builder.fadd(builder.load(place, align=step), result), place, align=step)
                     with stores:
                         cuts = builder.icmp_signed("==", mode, index(int(RELU)))
+                        lowest = builder.select(cuts, nothing, ir.Constant(vector, [-math.inf] * LANES))
                         for place, result in zip(places, new, strict=True):
-                            above = builder.fcmp_unordered(">", result, nothing)  # a NaN stays one
-                            cut = builder.select(above, result, nothing)
-                            builder.store(builder.select(cuts, cut, result), place, align=step)
+                            above = builder.fcmp_unordered(">", result, lowest)  # a NaN stays one
+                            builder.store(builder.select(above, result, lowest), place, align=step)
 
             if in_blocks:
                 with builder.if_else(builder.icmp_signed("==", mode, index(int(_KEEP)))) as (keeps, ends):
@@ -213,7 +213,9 @@ _tile_1x1, _tile_1x4 = _tile(1, 1), _tile(1, 4, _UNROLL)
 _tile_2x1, _tile_2x4 = _tile(2, 1), _tile(2, 4, _UNROLL)
 _tile_4x1, _tile_4x2 = _tile(4, 1), _tile(4, 2, _UNROLL)
 _tile_8x1, _tile_8x1_asking = _tile(_TILE, 1, _UNROLL), _tile(_TILE, 1, _UNROLL, 1)
-_block_8x1 = _tile(_TILE, 1, _UNROLL, _SHARES, in_blocks=True)
+# The tiles of a block ask for the next one together, evenly: a core has but some ten lines under way at a time. At 32
+# rows, products take a fifth longer where one tile asks for all; at 16 a tenth where two ask for a quarter each.
+_block_8x1_of_2, _block_8x1_of_4 = [_tile(_TILE, 1, _UNROLL, shares, in_blocks=True) for shares in (2, 4)]
 
 
 @intrinsic
@@ -241,33 +243,21 @@ def _scratch(typingctx: Any, like: Any) -> Any:
     return like(like), codegen
 
 
-@intrinsic
-def _ask(typingctx: Any, w: Any, at: Any) -> Any:
-    """Have the cache line of w[at] come to the core's own cache."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        prefetch_line(builder, element_pointer(context, builder, signature.args[0], *args))
-        return context.get_dummy_value()
-
-    return types.void(w, at), codegen
-
-
-def _numbers(w: np.ndarray, at: int, count: int, scratch: np.ndarray, ahead_at: int) -> tuple[np.ndarray, int]:
+def _numbers(w: np.ndarray, at: int, count: int, scratch: np.ndarray) -> tuple[np.ndarray, int]:
     """(array, offset) where weights w[at : at + count] are numbers of the scratch's type: there, where they have to be
-    widened, which is done once for all rows. Those from ahead_at on are then asked for."""
+    widened, which is done once for all rows."""
     raise NotImplementedError("only compiled code can call _numbers")
 
 
 @overload(_numbers, jit_options={"nogil": True, "_nrt": False, "forceinline": True})
-def _numbers_overload(w, at, count, scratch, ahead_at):
-    def stored(w, at, count, scratch, ahead_at):
+def _numbers_overload(w, at, count, scratch):
+    def stored(w, at, count, scratch):
         return w, at
 
-    def widened(w, at, count, scratch, ahead_at):
+    def widened(w, at, count, scratch):
         for i in range(0, count, PANEL):
             store(scratch, i, load(w, at + i))
             store(scratch, i + LANES, load(w, at + i + LANES))
-            _ask(w, ahead_at + i)
         return scratch, ZERO
 
     return stored if w.dtype == scratch.dtype else widened
@@ -280,20 +270,29 @@ def _panel_in_blocks(
     """One panel of y = x W^T, for a multiple of 8 rows. is_last: whether there is no use in asking for what follows."""
     for first in range(0, rows, _BLOCK_ROWS):
         end = min(rows, first + _BLOCK_ROWS)
+        # Fewer rows have no four tiles, and narrow weights of a pass no lines for four.
+        shares = 4 if end - first >= 4 * _TILE and w.itemsize >= 4 else 2
         for k in range(0, depth, _BLOCK):
             count = min(_BLOCK, depth - k)
             at = w_at + k * PANEL
             is_end = k + count == depth
             ahead = at if is_end and is_last else at + count * PANEL
-            numbers, numbers_at = _numbers(w, at, count * PANEL, scratch, ahead)
+            numbers, numbers_at = _numbers(w, at, count * PANEL, scratch)
             for r in range(first, end, _TILE):
-                tile = (r - first) // _TILE  # the first few ask for all that follows
-                asked = ahead + tile * (_BLOCK * PANEL // _SHARES) if tile < _SHARES else at
-                _block_8x1(
-                    x, x_at + r * x_stride + k, x_stride, numbers, numbers_at, count, scales, scales_at,
-                    y, y_at + r * y_stride, y_stride, mode if is_end else _KEEP, asked,
-                    w, scratch, (_BLOCK + r - first) * PANEL, k,
-                )  # fmt: skip
+                tile = (r - first) // _TILE
+                asked = ahead + tile * (_BLOCK * PANEL // shares) if tile < shares else at
+                if shares == 4:
+                    _block_8x1_of_4(
+                        x, x_at + r * x_stride + k, x_stride, numbers, numbers_at, count, scales, scales_at,
+                        y, y_at + r * y_stride, y_stride, mode if is_end else _KEEP, asked,
+                        w, scratch, (_BLOCK + r - first) * PANEL, k,
+                    )  # fmt: skip
+                else:
+                    _block_8x1_of_2(
+                        x, x_at + r * x_stride + k, x_stride, numbers, numbers_at, count, scales, scales_at,
+                        y, y_at + r * y_stride, y_stride, mode if is_end else _KEEP, asked,
+                        w, scratch, (_BLOCK + r - first) * PANEL, k,
+                    )  # fmt: skip
 
 
 @part
