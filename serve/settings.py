@@ -258,12 +258,13 @@ def name_given(name: str, argv: Sequence[str]) -> str:
 
 
 def in_given_names(message: str, argv: Sequence[str]) -> str:
-    """A message in which settings, those in capitals and one in small letters at the beginning, go by `name_given`."""
+    """A message in which settings, those in capitals and one in small letters at the beginning, go by `name_given`; not
+    what looks like one within a path or a name."""
 
     def given(found: re.Match[str]) -> str:
         return name_given(found[0].lower(), argv) if found[0].lower() in Settings.__slots__ else found[0]
 
-    return re.sub(r"\A[a-z_]+|\b[A-Z_]+\b", given, message)
+    return re.sub(r"\A[a-z_]+\b|(?<![\w./-])[A-Z_]+(?![\w/-]|\.\w)", given, message)
 
 
 def public_values(settings: Settings) -> dict[str, Any]:

@@ -145,6 +145,17 @@ def test_what_memory_holds_of_positions_not_seen_does_not_matter(position: int) 
     assert np.stack(alone).tobytes() == before.tobytes()
 
 
+@pytest.mark.parametrize("position", [4, 100])
+@pytest.mark.parametrize("size", [1e-38, 1e-40, 1e-41, 1e-42, 1e-45])
+def test_a_query_of_next_to_nothing_weighs_all_positions_alike(position: int, size: float) -> None:
+    attention, rows = written(1, 64)
+    queries = rows[position : position + 1, 0].copy()
+    queries[:] = np.sign(queries) * np.float32(size)
+    right = softmax_of_kept(attention, position, np.zeros_like(queries[0]))
+    largest = np.abs(rows[: position + 1, 2]).max()
+    np.testing.assert_allclose(attention.attended(position, queries)[0], right, rtol=0, atol=5e-5 * largest)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("position", [5, 140])
 def test_a_query_that_is_not_finite_makes_nans_of_its_head_and_row(position: int, bad: float) -> None:

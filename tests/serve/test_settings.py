@@ -193,6 +193,7 @@ def test_messages_of_others_name_settings_as_they_were_given():
     assert said("dtype int8 needs the numba backend") == "DTYPE int8 needs the numba backend"
     assert said("RATE_BURST fills at RATE_LIMIT") == "RATE_BURST fills at --rate-limit"
     assert said("no device CUDA") == "no device CUDA"
+    assert said("/x/DEVICE/y, MY-DEVICE.org, DEVICE.") == "/x/DEVICE/y, MY-DEVICE.org, --device."
 
 
 @pytest.mark.parametrize(

@@ -62,8 +62,8 @@ from microgpt.backends.kernels.rounding import (
 _VECTOR = LANES * QUAD  # bytes
 # A query's steps to either side of zero are 256 * high + low with signed bytes, a weight's with unsigned ones.
 _QUERY_STEPS, _WEIGHT_STEPS = 127 * 256 + 127, 255 * 256 + 255
-# Of a query: its scale, what sums of low and of high digits begin with, its largest score, then weight. From _DIGITS on
-# its digits: for each four dimensions four words, of which the first has low digits and the second high ones.
+# Of a query: its scores' scale, what sums of low and of high digits begin with, its largest score, then weight. From
+# _DIGITS on its digits: for each four dimensions four words, of which the first has low digits and the second high ones.
 _MOST, _DIGITS = 3, LANES
 _SCALES = 2 * 2 * LANES  # bytes of a page's scales of one head
 _LOG2_E = 1 / np.log(2)
@@ -386,11 +386,15 @@ def attend8(
     queries, Q = sizes.queries_at, _DIGITS + Dv
     words = (D + QUAD - 1) // QUAD
     heads = last_head - first_head
+    root = _LOG2_E / np.sqrt(D)
     for head in range(heads):
         for r in range(rows):
             at, to = q_at + r * Qs + (first_head + head) * D, queries + (head * rows + r) * Q
             largest = largest_magnitude(q, at, D)
-            room[to] = scale_of(largest, _QUERY_STEPS)
+            # By a scale of 0, which zeros have and what is almost zero, what is not to be seen would be a NaN; and all
+            # scores are 0 then, by any scale.
+            worth = np.float32(scale_of(largest, _QUERY_STEPS) * root)
+            room[to] = worth if worth != 0 else np.float32(1)
             _put_query(q, at, D, factor_of(largest, _QUERY_STEPS), room, to)
 
     pages = (position + rows + LANES - 1) // LANES
@@ -419,13 +423,12 @@ def attend8(
         p += together
 
     nothing, lowest = splat(room, 0.0), splat(room, -np.inf)
-    root = _LOG2_E / np.sqrt(D)
     if pages == 1 and rows == 1:  # all that the smallest models have: without a wait for memory a fifth faster
         scales = tables[slot, 0] * sizes.key_page + (layer * H + first_head + 1) * sizes.key_head - 2 * LANES
         for head in range(heads):
             at, query = scores + head * S, queries + head * Q
             seen = keep_first(load(room, at), position + 1, lowest)
-            scale = splat(room, (room[query] if room[query] != 0 else 1) * root)
+            scale = splat(room, room[query])
             e = exp2(multiply(subtract(seen, splat(room, highest(larger(lowest, seen)))), scale))
             weights = keep_first(multiply(e, _scales(keys, scales + head * sizes.key_head)), position + 1, nothing)
             largest = highest_magnitude(weights)
@@ -447,8 +450,7 @@ def attend8(
             scales, v = (place + 1) * sizes.key_head - 2 * LANES, place * sizes.value_head
             for r in range(rows):
                 at, query, count = scores + (head * rows + r) * S, queries + (head * rows + r) * Q, position + r + 1
-                # A query of zeros has scores of 0 by any scale; by 0, what is not to be seen would be a NaN.
-                scale = splat(room, (room[query] if room[query] != 0 else 1) * root)
+                scale = splat(room, room[query])
                 most, sums_of, heaviest = splat(room, room[query + _MOST]), nothing, nothing
                 for i in range(0, count, LANES):
                     page = tables[slot, i // LANES]
