@@ -62,8 +62,8 @@ from microgpt.backends.kernels.rounding import (
 _VECTOR = LANES * QUAD  # bytes
 # A query's steps to either side of zero are 256 * high + low with signed bytes, a weight's with unsigned ones.
 _QUERY_STEPS, _WEIGHT_STEPS = 127 * 256 + 127, 255 * 256 + 255
-# Of a query: its scores' scale, what sums of low and of high digits begin with, its largest score, then weight. From
-# _DIGITS on its digits: for each four dimensions four words, of which the first has low digits and the second high ones.
+# Of a query: its scores' scale, what sums of low and of high digits begin with, its largest score, then weight. Its
+# digits begin at _DIGITS: for each four dimensions four words, the first of low digits and the second of high ones.
 _MOST, _DIGITS = 3, LANES
 _SCALES = 2 * 2 * LANES  # bytes of a page's scales of one head
 _LOG2_E = 1 / np.log(2)
