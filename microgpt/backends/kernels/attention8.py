@@ -45,7 +45,7 @@ from microgpt.backends.kernels.lanes import (
     subtract,
     total,
 )
-from microgpt.backends.kernels.matmul8 import QUAD, ZERO_CODE, dot, instructions
+from microgpt.backends.kernels.matmul8 import QUAD, ZERO_CODE, constant, dot, instructions
 from microgpt.backends.kernels.rounding import (
     STEPS,
     as_bfloat16,
@@ -82,10 +82,6 @@ def query_stride(value_stride: int) -> int:
 def key_bytes(head_dim: int) -> int:
     """One head's keys of a page, and the scales of keys and values."""
     return -(-head_dim // QUAD) * _VECTOR + _SCALES
-
-
-def _constant(number: int) -> ir.Constant:
-    return ir.Constant(_WORDS, [number] * LANES)
 
 
 def _vector_at(builder: ir.IRBuilder, pointer: ir.Value, kind: ir.Type) -> ir.Value:
@@ -188,7 +184,7 @@ def value_tile8(rows: int, vectors: int, instruction: str = "") -> Callable[...,
             undefined = ir.Constant(_BYTES, ir.Undefined)
             line = builder.mul(width, index(QUAD))
             chains = 2 if rows * vectors <= 2 else 1  # sums enough under way to wait for none
-            with Loop(builder, pages, [_constant(0)] * (rows * vectors * 2 * chains)) as by_page:
+            with Loop(builder, pages, [constant(0)] * (rows * vectors * 2 * chains)) as by_page:
                 page = builder.sext(builder.load(builder.gep(table, [by_page.i])), index)
                 at = builder.add(builder.mul(page, page_size), v_at)
                 start = element_pointer(context, builder, values, values_value, at)
@@ -320,7 +316,7 @@ def _put_query(typingctx: Any, q: Any, at: Any, count: Any, factor: Any, room: A
         factors = splat_value(builder, factor)
         places = ir.Constant(_WORDS, list(range(LANES)))
         vectors = builder.sdiv(builder.add(count, index(LANES - 1)), index(LANES))
-        with Loop(builder, vectors, [_constant(0)] * 2) as loop:
+        with Loop(builder, vectors, [constant(0)] * 2) as loop:
             done = builder.mul(loop.i, index(LANES))
             left = splat_value(builder, builder.trunc(builder.sub(count, done), _I32))
             numbers = _vector_at(builder, builder.gep(source, [done]), _FLOATS)
@@ -328,9 +324,9 @@ def _put_query(typingctx: Any, q: Any, at: Any, count: Any, factor: Any, room: A
                 builder.icmp_signed("<", places, left), numbers, ir.Constant(_FLOATS, [0.0] * LANES)
             )
             # 128 more, so that the second byte is the high digit; less 128, the first is the low one.
-            words = builder.xor(rounded_value(builder, numbers, factors, 128), _constant(128))
-            low = builder.ashr(builder.shl(words, _constant(24)), _constant(24))
-            high = builder.ashr(builder.shl(words, _constant(16)), _constant(24))
+            words = builder.xor(rounded_value(builder, numbers, factors, 128), constant(128))
+            low = builder.ashr(builder.shl(words, constant(24)), constant(24))
+            high = builder.ashr(builder.shl(words, constant(16)), constant(24))
             _store_digits(builder, words, builder.gep(target, [builder.add(index(_DIGITS), done)]))
             loop.again([builder.add(a, b) for a, b in zip(loop.values, (low, high), strict=True)])
         for place, sums in enumerate(loop.results, 1):

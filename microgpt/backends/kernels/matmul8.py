@@ -73,7 +73,8 @@ def pack8(weight: np.ndarray) -> np.ndarray:
     return packed.reshape(-1)
 
 
-def _constant(number: int) -> ir.Constant:
+def constant(number: int) -> ir.Constant:
+    """16 words that are the same number."""
     return ir.Constant(_WORDS, [number] * LANES)
 
 
@@ -105,8 +106,8 @@ def dot(builder: ir.IRBuilder, sums: ir.Value, codes: ir.Value, weights: ir.Valu
             sums = builder.add(sums, _by_halves(builder, "llvm.x86.avx2.pmadd.wd", pair))
         return sums
     for byte in range(QUAD):
-        code = builder.and_(builder.lshr(codes, _constant(8 * byte)), _constant(0xFF))
-        weight = builder.ashr(builder.shl(weights, _constant(24 - 8 * byte)), _constant(24))
+        code = builder.and_(builder.lshr(codes, constant(8 * byte)), constant(0xFF))
+        weight = builder.ashr(builder.shl(weights, constant(24 - 8 * byte)), constant(24))
         sums = builder.add(sums, builder.mul(code, weight))
     return sums
 
